@@ -1,0 +1,126 @@
+"""What the RTT programs hand to Python: one record type for all events, and the aggregates."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from penstock.lang import Array, Struct, array, be16, u8, u32, u64
+
+
+class EventKind(IntEnum):
+    """What an event says."""
+
+    RTT = 1
+    OPENING = 2
+    CLOSING = 3
+
+
+class Reason(IntEnum):
+    """Why a flow opened or closed."""
+
+    NONE = 0
+    SYN = 1
+    SYN_ACK = 2
+    FIRST_PACKET = 3
+    FIN = 4
+    RST = 5
+    TIMEOUT = 6
+
+
+class Trigger(IntEnum):
+    """Who made a flow open or close: an endpoint as named in the event, or neither (timeout)."""
+
+    NONE = 0
+    SOURCE = 1
+    DESTINATION = 2
+
+
+class Event(Struct):
+    """An RTT or a change of a flow. Times in ns, `timestamp` on the monotonic clock.
+
+    The flow is named as ePPing names it: `source` sent the packet that was timed, `destination` its reply;
+    `sent` counts what the source sent, `received` what the destination did. IPv4 addresses are mapped
+    (::ffff:a.b.c.d, RFC 4291); for ICMP both ports are the echo identifier.
+    """
+
+    timestamp: u64
+    rtt: u64
+    min_rtt: u64
+    sent_packets: u64
+    sent_bytes: u64
+    received_packets: u64
+    received_bytes: u64
+    source: Array[u8] = array(16)
+    destination: Array[u8] = array(16)
+    source_port: be16
+    destination_port: be16
+    protocol: u8
+    family: u8
+    kind: u8
+    reason: u8
+    trigger: u8
+    on_egress: u8
+    reserved: Array[u8] = array(2)
+    ifindex: u32
+
+
+class Counters(Struct):
+    """What one CPU counted for the whole run; nothing is left out in silence."""
+
+    packets: u64
+    not_ip: u64
+    no_timestamp: u64
+    truncated: u64
+    flows_created: u64
+    flows_refused: u64
+    flows_closed: u64
+    slots_busy: u64
+    rtts: u64
+
+
+SUB_BUCKETS = 16
+"""Buckets per doubling: a value is told from its bucket's middle with an error of at most 1/32."""
+
+FIRST_OCTAVE = 10
+"""Log2 of the lowest bucket's bound, ns: values below 2**10 ns fall into bucket 0."""
+
+OCTAVES = 26
+"""Doublings covered: up to 2**36 ns (68 s); values above fall into the last bucket."""
+
+BUCKETS = OCTAVES * SUB_BUCKETS
+
+
+class Prefix(Struct):
+    """Key of an aggregate: the network part of an address, mapped if IPv4."""
+
+    address: Array[u8] = array(16)
+    family: u8
+    reserved: Array[u8] = array(7)
+
+
+class Aggregate(Struct):
+    """One CPU's sums for a prefix in one interval. Bytes are IP lengths.
+
+    `sent` is traffic from addresses in the prefix, `received` towards them. ECN by code point: not-ECT, ECT(1),
+    ECT(0), CE, of what was sent and received together.
+    """
+
+    last_seen: u64
+    rtt_sum: u64
+    rtt_min: u64
+    rtt_max: u64
+    rtt_count: u64
+    sent_packets: u64
+    sent_bytes: u64
+    received_packets: u64
+    received_bytes: u64
+    tcp_packets: u64
+    tcp_bytes: u64
+    udp_packets: u64
+    udp_bytes: u64
+    icmp_packets: u64
+    icmp_bytes: u64
+    other_packets: u64
+    other_bytes: u64
+    ecn: Array[u64] = array(4)
+    histogram: Array[u32] = array(BUCKETS)
