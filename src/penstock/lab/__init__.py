@@ -1,1 +1,31 @@
-"""Hosts and links on one machine, real traffic between them."""
+"""Hosts and links on one machine, and real traffic between them.
+
+Each host is a network namespace, each link a veth pair: the kernel's own TCP, forwarding and queues at work.
+
+    with Lab() as lab:
+        a, m, b = lab.host("a"), lab.router("m"), lab.host("b")
+        lab.link(a, m)
+        lab.link(m, b)
+        print(ping(a, b, count=3).rtts_ms)
+
+Needs CAP_SYS_ADMIN and CAP_NET_ADMIN (root has both).
+"""
+
+from penstock.lab.flood import Flood, flood
+from penstock.lab.host import Host, Interface
+from penstock.lab.lab import Lab
+from penstock.lab.traffic import Ping, Totals, Transfer, bulk, exchange, ping
+
+__all__ = [
+    "Flood",
+    "Host",
+    "Interface",
+    "Lab",
+    "Ping",
+    "Totals",
+    "Transfer",
+    "bulk",
+    "exchange",
+    "flood",
+    "ping",
+]

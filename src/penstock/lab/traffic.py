@@ -1,0 +1,184 @@
+"""Real traffic between hosts: TCP from plain sockets, and ping. All of it ends by itself."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
+
+from penstock.lab.namespace import LabError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from penstock.lab.host import Host
+
+_PEER: Final = [sys.executable, "-I", str(Path(__file__).with_name("peer.py"))]
+_MARGIN: Final = 20.0  # s that a client may take beyond its own time, on a busy machine
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What a transfer's client did. `bytes_sent` is what the server has read, if no connection `failed`."""
+
+    connections: int
+    failed: int
+    exchanges: int
+    bytes_sent: int
+    bytes_received: int
+    seconds: float
+
+
+class Transfer:
+    """TCP traffic under way: `wait` for its end, or leave a `with` block to stop it."""
+
+    def __init__(self, client: Host, server: Host, version: Literal[4, 6], **spec: Any) -> None:
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        address = server.address(version)
+        answer = {"address": address, "request": spec["request"], "reply": spec["reply"]}
+        self._server = server.popen([*_PEER, "serve", json.dumps(answer)], **pipes)
+        assert self._server.stdout is not None
+        port = self._server.stdout.readline()
+        if not port:
+            message = f"{server.name}: no TCP server at {address}"
+            raise LabError(message)
+        spec = {"address": address, "port": int(port), **spec}
+        self._client = client.popen([*_PEER, "send", json.dumps(spec)], **pipes)
+        self._limit: float = spec["seconds"] + _MARGIN
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def wait(self) -> Totals:
+        """Wait for the client's end and return what it did; `LabError` if it broke or a connection failed."""
+        try:
+            output, _ = self._client.communicate(timeout=self._limit)
+        except subprocess.TimeoutExpired as error:
+            message = f"TCP traffic not finished after {self._limit:g} s"
+            raise LabError(message) from error
+        finally:
+            self.stop()
+        totals = Totals(**json.loads(output or "{}"))
+        if totals.failed:
+            message = f"{totals.failed} of {totals.connections} TCP connections failed"
+            raise LabError(message)
+        return totals
+
+    def stop(self) -> None:
+        """End the traffic now."""
+        for process in (self._client, self._server):
+            process.terminate()
+            process.wait()
+
+
+def bulk(
+    client: Host,
+    server: Host,
+    *,
+    flows: int = 1,
+    seconds: float = 2.0,
+    size: int = 0,
+    pacing: int = 0,
+    version: Literal[4, 6] = 4,
+) -> Transfer:
+    """Send as much as TCP will, from the client to the server.
+
+    Args:
+        client: Host that sends.
+        server: Host that receives.
+        flows: Connections at the same time, up to 1000.
+        seconds: How long, at most.
+        size: Bytes that each flow sends and then ends; 0 for no limit but time.
+        pacing: Bytes per second that each flow sends at most, evenly spread by the kernel; 0 for no limit.
+        version: 4 or 6, of IP.
+    """
+    return Transfer(
+        client,
+        server,
+        version,
+        flows=flows,
+        seconds=seconds,
+        request=size or 1 << 16,
+        reply=0,
+        exchanges=1 if size else 0,
+        pacing=pacing,
+    )
+
+
+def exchange(
+    client: Host,
+    server: Host,
+    *,
+    flows: int = 1,
+    seconds: float = 2.0,
+    request: int = 100,
+    reply: int = 1000,
+    interval: float = 0.01,
+    exchanges: int = 0,
+    reconnect: bool = False,
+    version: Literal[4, 6] = 4,
+) -> Transfer:
+    """Send requests and wait for the reply to each, on every flow.
+
+    Args:
+        client: Host that asks.
+        server: Host that answers.
+        flows: Connections at the same time, up to 1000.
+        seconds: How long, at most.
+        request: Bytes of a request.
+        reply: Bytes of a reply.
+        interval: Seconds between a reply and the next request on the same flow.
+        exchanges: After how many a flow ends; 0 for no limit but time.
+        reconnect: A new connection for every exchange: many short flows.
+        version: 4 or 6, of IP.
+    """
+    return Transfer(
+        client,
+        server,
+        version,
+        flows=flows,
+        seconds=seconds,
+        request=request,
+        reply=reply,
+        interval=interval,
+        exchanges=exchanges,
+        reconnect=reconnect,
+    )
+
+
+@dataclass(frozen=True)
+class Ping:
+    """What ping reported: packets sent, and the RTT of each reply in ms."""
+
+    sent: int
+    rtts_ms: tuple[float, ...]
+
+
+def ping(
+    source: Host,
+    target: Host,
+    *,
+    count: int = 5,
+    interval: float = 0.05,
+    size: int = 56,
+    version: Literal[4, 6] = 4,
+) -> Ping:
+    """Ping `count` times, every `interval` seconds, with `size` bytes of data. Lost replies are no error."""
+    flags = ["-c", str(count), "-i", str(interval), "-s", str(size), "-W", "1"]
+    command = ["ping", f"-{version}", "-n", *flags, target.address(version)]
+    process = source.popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    output, errors = process.communicate(timeout=count * max(interval, 1.0) + _MARGIN)
+    sent = re.search(r"(\d+) packets transmitted", output)
+    if sent is None:
+        message = f"{source.name}: {' '.join(command)}: {errors.strip() or 'no result'}"
+        raise LabError(message)
+    return Ping(int(sent[1]), tuple(float(rtt) for rtt in re.findall(r"time=([\d.]+) ms", output)))
