@@ -68,7 +68,7 @@ def _in_program() -> NoReturn:
     raise TypeError("a map's spec is used inside programs; in Python use the loaded map")
 
 
-class _Keyed(MapSpec, Generic[K, V]):
+class KeyedSpec(MapSpec, Generic[K, V]):
     """A map with keys and values."""
 
     def __init__(self, key: type[K], value: type[V], entries: int, *, name: str = "") -> None:
@@ -79,7 +79,7 @@ class _Keyed(MapSpec, Generic[K, V]):
         self.value_hint: Any = value
 
     @overload
-    def lookup(self: _Keyed[K, int], key: K) -> Ref[int] | None: ...
+    def lookup(self: KeyedSpec[K, int], key: K) -> Ref[int] | None: ...
     @overload
     def lookup(self, key: K) -> V | None: ...
     def lookup(self, key: Any) -> Any:
@@ -99,32 +99,32 @@ class _Keyed(MapSpec, Generic[K, V]):
         _in_program()
 
 
-class HashMap(_Keyed[K, V]):
+class HashMap(KeyedSpec[K, V]):
     """Hash table, allocated in full when it is created."""
 
     kind = MapKind.HASH
 
 
-class LruHash(_Keyed[K, V]):
+class LruHash(KeyedSpec[K, V]):
     """Hash table that makes room by forgetting what was not used lately. Linux 4.10."""
 
     kind = MapKind.LRU_HASH
 
 
-class PerCpuHash(_Keyed[K, V]):
+class PerCpuHash(KeyedSpec[K, V]):
     """Hash table with one value per CPU."""
 
     kind = MapKind.PERCPU_HASH
 
 
-class LpmTrie(_Keyed[K, V]):
+class LpmTrie(KeyedSpec[K, V]):
     """Longest-prefix match. The key is a Struct whose first field is `prefix: u32`, its length in bits. Linux 4.11."""
 
     kind = MapKind.LPM_TRIE
     flags = NO_PREALLOC
 
 
-class _Indexed(MapSpec, Generic[V]):
+class IndexedSpec(MapSpec, Generic[V]):
     """A map indexed by a u32."""
 
     def __init__(self, value: type[V], entries: int, *, name: str = "") -> None:
@@ -134,7 +134,7 @@ class _Indexed(MapSpec, Generic[V]):
         self.value_hint: Any = value
 
     @overload
-    def lookup(self: _Indexed[int], index: int) -> Ref[int] | None: ...
+    def lookup(self: IndexedSpec[int], index: int) -> Ref[int] | None: ...
     @overload
     def lookup(self, index: int) -> V | None: ...
     def lookup(self, index: int) -> Any:
@@ -146,7 +146,7 @@ class _Indexed(MapSpec, Generic[V]):
         _in_program()
 
 
-class ArrayMap(_Indexed[V]):
+class ArrayMap(IndexedSpec[V]):
     """Array in memory that Python can map (`loaded[spec].memory`), unless its values hold locks or timers.
 
     Linux 5.5 for the mapping.
@@ -159,7 +159,7 @@ class ArrayMap(_Indexed[V]):
         self.flags = 0 if holds_opaque(resolve(value)) else MMAPABLE
 
 
-class PerCpuArray(_Indexed[V]):
+class PerCpuArray(IndexedSpec[V]):
     """Array with one value per CPU."""
 
     kind = MapKind.PERCPU_ARRAY
@@ -198,7 +198,9 @@ class RingBuf(MapSpec, Generic[V]):
     def __init__(self, record: type[V], size: int, *, name: str = "") -> None:
         super().__init__(size, name=name)
         if size & (size - 1) or size % 4096:
-            raise ValueError(f"ring buffer of {size} bytes: must be a power of two and a multiple of the page")
+            raise ValueError(
+                f"ring buffer of {size} bytes: must be a power of two and a multiple of the page"
+            )
         self.record_type = resolve(record)
         self.record_hint: Any = record
         self.losses: Global[int] = Global(u64, name="lost")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, ClassVar, NoReturn, TypeVar
 
-from penstock.lang.types import IntType, be16, be32, u8, u16, u32, u64
+from penstock.lang.types import IntType, u32, u64
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
