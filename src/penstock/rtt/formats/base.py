@@ -1,0 +1,59 @@
+"""What every output format does."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from penstock.rtt.aggregates import Report
+from penstock.rtt.naming import Events
+from penstock.rtt.records import EventKind
+
+
+class Aggregation(NamedTuple):
+    """How reports are made: the interval in seconds, prefix lengths in bits, buckets of a histogram."""
+
+    seconds: float
+    timeout_seconds: float
+    prefix_v4: int
+    prefix_v6: int
+    buckets: int
+
+
+class Format(ABC):
+    """Turns events and reports, in bulk, into text. Times are monotonic; those printed are wall time."""
+
+    def begin(self, aggregation: Aggregation | None = None) -> str:
+        """Return what a file begins with."""
+        del aggregation
+        return ""
+
+    @abstractmethod
+    def events(self, events: Events) -> str:
+        """Return the text of `events`, in their order."""
+
+    def reports(self, timestamp: int, reports: Sequence[Report]) -> str:
+        """Return the text of an interval's reports; `timestamp` is its end. TypeError if there is none."""
+        raise TypeError(
+            f"{type(self).__name__} has no aggregated output: {len(reports)} reports at {timestamp}"
+        )
+
+    def end(self) -> str:
+        """Return what a file ends with."""
+        return ""
+
+
+def in_order(
+    events: Events, rtts: Callable[[Events], list[str]], changes: Callable[[Events], list[str]]
+) -> list[str]:
+    """Return the texts of `events`, those of RTTs by `rtts` and those of flow events by `changes`."""
+    is_rtt = events["kind"] == EventKind.RTT
+    if is_rtt.all():
+        return rtts(events)
+    texts = np.empty(len(events), object)
+    texts[is_rtt] = rtts(events[is_rtt])
+    texts[~is_rtt] = changes(events[~is_rtt])
+    return texts.tolist()
