@@ -1,0 +1,74 @@
+"""Debug information: LLVM turns it into the line table and function table that the kernel takes (.BTF.ext)."""
+
+from __future__ import annotations
+
+from penstock.compiler import ir
+from penstock.compiler.failure import SourceOf
+
+
+class DebugInfo:
+    """Metadata nodes of one module. Only lines and function names: values are not described."""
+
+    def __init__(self, source_of: SourceOf | None) -> None:
+        self._source_of = source_of
+        self._nodes: list[str] = []
+        self._files: dict[str, str] = {}
+        self._positions: dict[tuple[str, ir.Loc], str] = {}
+        self._unit = ""
+        integer = self._add('!DIBasicType(name: "int", size: 32, encoding: DW_ATE_signed)')
+        types = self._add(f"!{{{integer}}}"), self._add("!{null}")
+        self._returning, self._void = (self._add(f"!DISubroutineType(types: {t})") for t in types)
+
+    def subprogram(self, function: ir.Function, *, entry: bool) -> str:
+        """Describe a function; return its metadata node, the scope of its positions."""
+        file = self._file(function.loc.file)
+        if not self._unit:
+            self._unit = self._add(
+                f"distinct !DICompileUnit(language: DW_LANG_C99, file: {file}, producer: {_quote('penstock')}, "
+                "emissionKind: DebugDirectivesOnly)"
+            )
+        flags = "DISPFlagDefinition" if entry else "DISPFlagDefinition | DISPFlagLocalToUnit"
+        kind = self._void if function.result is None else self._returning
+        return self._add(
+            f"distinct !DISubprogram(name: {_quote(_identifier(function.name))}, scope: {file}, file: {file}, "
+            f"line: {function.loc.line}, type: {kind}, scopeLine: {function.loc.line}, spFlags: {flags}, "
+            f"unit: {self._unit})"
+        )
+
+    def position(self, scope: str, loc: ir.Loc) -> str:
+        """Return what is appended to an instruction to give its place in the source."""
+        key = (scope, loc)
+        if key not in self._positions:
+            node = self._add(f"!DILocation(line: {loc.line}, column: {loc.column}, scope: {scope})")
+            self._positions[key] = f", !dbg {node}"
+        return self._positions[key]
+
+    def text(self) -> str:
+        """Return all nodes and the module flags."""
+        version = self._add('!{i32 2, !"Debug Info Version", i32 3}')
+        named = f"!llvm.dbg.cu = !{{{self._unit}}}\n!llvm.module.flags = !{{{version}}}\n"
+        return named + "".join(f"!{n} = {node}\n" for n, node in enumerate(self._nodes))
+
+    def _file(self, path: str) -> str:
+        if path not in self._files:
+            source = self._source_of(path) if self._source_of else None
+            tail = "" if source is None else f", source: {_quote(source)}"
+            self._files[path] = self._add(f'!DIFile(filename: {_quote(path)}, directory: ""{tail})')
+        return self._files[path]
+
+    def _add(self, node: str) -> str:
+        self._nodes.append(node)
+        return f"!{len(self._nodes) - 1}"
+
+
+def _quote(text: str) -> str:
+    """Return an LLVM string: anything but plain ASCII as two hexadecimal digits."""
+    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+        return f'"{text}"'
+    plain = set(range(0x20, 0x7F)) - {ord('"'), ord("\\")}
+    return '"' + "".join(chr(c) if c in plain else f"\\{c:02X}" for c in text.encode()) + '"'
+
+
+def _identifier(name: str) -> str:
+    """Return a name that BTF accepts: a C identifier of at most 127 characters."""
+    return "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in name)[:127]
