@@ -1,0 +1,160 @@
+"""From specs to what runs: maps are created, programs loaded, and all of it let go together."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast, overload
+
+from penstock.kernel.array import Array, Global, PerCpuArray
+from penstock.kernel.hash import Hash, PerCpuHash
+from penstock.kernel.map import Map, create_map
+from penstock.kernel.program import Program, load_program
+from penstock.kernel.references import ArrayOfMaps, DevMap, ProgArray, XskMap
+from penstock.kernel.ringbuf import Ring
+from penstock.lang import maps as lang
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+
+    from penstock.compiler.spec import ProgramSpec
+    from penstock.lang.program import Program as SourceProgram
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+_KINDS: Final[dict[type[lang.MapSpec], type[Map]]] = {
+    lang.HashMap: Hash,
+    lang.LruHash: Hash,
+    lang.LpmTrie: Hash,
+    lang.PerCpuHash: PerCpuHash,
+    lang.ArrayMap: Array,
+    lang.PerCpuArray: PerCpuArray,
+    lang.Global: Global,
+    lang.DevMap: DevMap,
+    lang.XskMap: XskMap,
+    lang.ProgArray: ProgArray,
+    lang.ArrayOfMaps: ArrayOfMaps,
+}
+
+
+def load(
+    *specs: ProgramSpec,
+    maps: Mapping[lang.MapSpec, Map] | None = None,
+    keys: Mapping[SourceProgram, ProgramSpec] | None = None,
+) -> Loaded:
+    """Create the maps that the programs use and load the programs: all of them, or none.
+
+    Args:
+        specs: The programs. A map spec that several of them use is one map.
+        maps: Maps that exist already, for these specs; they stay the caller's to close.
+        keys: Further names by which `Loaded` gives out the programs: what they were compiled from.
+
+    Raises:
+        VerifierError: The verifier refuses a program.
+        KernelError: The kernel lacks something, or the process a capability.
+    """
+    return Loaded(specs, maps or {}, keys or {})
+
+
+class Loaded:
+    """Programs and maps in the kernel, a context manager: what is attached goes first, then all the rest.
+
+    `loaded[program]` and `loaded[map_spec]` give the objects.
+    """
+
+    def __init__(
+        self,
+        specs: Sequence[ProgramSpec],
+        maps: Mapping[lang.MapSpec, Map],
+        keys: Mapping[SourceProgram, ProgramSpec],
+    ) -> None:
+        self._maps = dict(maps)
+        self._programs: dict[ProgramSpec | SourceProgram, Program] = {}
+        with contextlib.ExitStack() as owned:
+            self._owned = owned
+            for spec in specs:
+                for map_spec, name in zip(spec.maps, spec.map_names, strict=True):
+                    self._map(map_spec, name)
+                self._programs[spec] = owned.enter_context(load_program(spec, self._maps))
+            for key, spec in keys.items():
+                self._programs[key] = self._programs[spec]
+            self._owned = owned.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Detach, unload and free everything, the last first. Closing twice is allowed."""
+        self._owned.close()
+
+    @overload
+    def __getitem__(self, key: ProgramSpec | SourceProgram) -> Program: ...
+    @overload
+    def __getitem__(
+        self, key: lang.HashMap[K, V] | lang.LruHash[K, V] | lang.LpmTrie[K, V]
+    ) -> Hash[K, V]: ...
+    @overload
+    def __getitem__(self, key: lang.PerCpuHash[K, V]) -> PerCpuHash[K, V]: ...
+    @overload
+    def __getitem__(self, key: lang.ArrayMap[V]) -> Array[V]: ...
+    @overload
+    def __getitem__(self, key: lang.PerCpuArray[V]) -> PerCpuArray[V]: ...
+    @overload
+    def __getitem__(self, key: lang.Global[V]) -> Global[V]: ...
+    @overload
+    def __getitem__(self, key: lang.RingBuf[V]) -> Ring[V]: ...
+    @overload
+    def __getitem__(self, key: lang.XskMap) -> XskMap: ...  # pyright: ignore[reportOverlappingOverload]
+    @overload
+    def __getitem__(self, key: lang.DevMap) -> DevMap: ...
+    @overload
+    def __getitem__(self, key: lang.ProgArray) -> ProgArray: ...
+    @overload
+    def __getitem__(self, key: lang.ArrayOfMaps[Any]) -> ArrayOfMaps: ...
+    def __getitem__(self, key: Any) -> Any:
+        """Return the loaded program or map. KeyError if no loaded program is or uses it."""
+        return self._maps[key] if isinstance(key, lang.MapSpec) else self._programs[key]
+
+    @overload
+    def create(self, spec: lang.HashMap[K, V] | lang.LruHash[K, V] | lang.LpmTrie[K, V]) -> Hash[K, V]: ...
+    @overload
+    def create(self, spec: lang.PerCpuHash[K, V]) -> PerCpuHash[K, V]: ...
+    @overload
+    def create(self, spec: lang.ArrayMap[V]) -> Array[V]: ...
+    @overload
+    def create(self, spec: lang.PerCpuArray[V]) -> PerCpuArray[V]: ...
+    @overload
+    def create(self, spec: lang.Global[V]) -> Global[V]: ...
+    @overload
+    def create(self, spec: lang.RingBuf[V]) -> Ring[V]: ...
+    @overload
+    def create(self, spec: lang.XskMap) -> XskMap: ...  # pyright: ignore[reportOverlappingOverload]
+    @overload
+    def create(self, spec: lang.DevMap) -> DevMap: ...
+    @overload
+    def create(self, spec: lang.ProgArray) -> ProgArray: ...
+    @overload
+    def create(self, spec: lang.ArrayOfMaps[Any]) -> ArrayOfMaps: ...
+    def create(self, spec: Any) -> Any:
+        """Create another map like `spec`, such as an inner one of an `ArrayOfMaps`; it goes with the rest."""
+        return self._create(spec, spec.name)
+
+    def _map(self, spec: lang.MapSpec, name: str) -> Map:
+        """Return the one map of a spec, which is created when it is first met."""
+        if spec not in self._maps:
+            self._maps[spec] = self._create(spec, name)
+        return self._maps[spec]
+
+    def _create(self, spec: lang.MapSpec, name: str) -> Map:
+        if isinstance(spec, lang.RingBuf):
+            ring = cast("lang.RingBuf[Any]", spec)
+            self._map(ring.losses, ring.losses.name)
+            return self._owned.enter_context(Ring(ring, create_map(ring, name), self[ring.losses], name))
+        kind = next(_KINDS[cls] for cls in type(spec).__mro__ if cls in _KINDS)
+        return self._owned.enter_context(kind(spec, create_map(spec, name), name))

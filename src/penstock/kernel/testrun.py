@@ -1,0 +1,123 @@
+"""BPF_PROG_TEST_RUN: a program, run on a packet that goes nowhere. Linux 4.12."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from penstock.errors import KernelError
+from penstock.kernel.attempt import attempt
+from penstock.kernel.attributes import TestRun
+from penstock.kernel.capabilities import Capability
+from penstock.kernel.syscall import Command, bpf
+from penstock.lang.program import ContextField, ProgramKind, Tc, Xdp
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy.typing as npt
+
+    from penstock.kernel.program import Program
+
+_SHORTEST: Final = 14  # ETH_HLEN
+_GROWTH: Final = 1 << 16
+"""Bytes by which a program may make a packet longer."""
+
+_CONTEXTS: Final = {ProgramKind.XDP: (Xdp, 24), ProgramKind.SCHED_CLS: (Tc, 192)}
+"""Class and size of the context: `struct xdp_md` and `struct __sk_buff`."""
+
+_XDP_DATA_END: Final = 4
+
+
+@dataclass(frozen=True)
+class TestResult:
+    """What came of a test run."""
+
+    __test__ = False  # no test case, whatever its name
+
+    retval: int
+    data_out: bytes = field(repr=False)
+    duration: int
+    """ns per run, on average."""
+
+    context: Mapping[str, int]
+    """The fields that were given, as the program left them."""
+
+
+def run(program: Program, data: bytes, repeat: int, context: Mapping[str, int] | None) -> TestResult:
+    """Run a program; see `Program.test_run`."""
+    _check_length(data)
+    given = np.frombuffer(data, np.uint8)
+    room = np.empty(len(data) + _GROWTH, np.uint8)
+    attributes = TestRun(
+        prog_fd=program.fileno(),
+        data_in=given.ctypes.data,
+        data_size_in=len(data),
+        data_out=room.ctypes.data,
+        data_size_out=len(room),
+        repeat=repeat,
+    )
+    fields = _context(program.kind, context, len(data)) if context else None
+    if fields is not None:
+        attributes.ctx_in = attributes.ctx_out = fields.ctypes.data
+        attributes.ctx_size_in = attributes.ctx_size_out = len(fields)
+    with attempt(f"run program {program.name} on {len(data)} bytes", Capability.BPF, Capability.NET_ADMIN):
+        bpf(Command.PROG_TEST_RUN, attributes)
+    return TestResult(
+        _signed(attributes.retval),
+        room[: attributes.data_size_out].tobytes(),
+        attributes.duration,
+        {}
+        if fields is None
+        else {name: _field(program.kind, fields, name)[()].item() for name in context or ()},
+    )
+
+
+def run_each(program: Program, packets: Sequence[bytes]) -> npt.NDArray[np.int32]:
+    """Run a program on each packet; see `Program.test_runs`."""
+    for packet in packets:
+        _check_length(packet)
+    held = np.frombuffer(bytearray().join(packets), np.uint8)
+    attributes = TestRun(prog_fd=program.fileno(), data_in=held.ctypes.data, repeat=1)
+    results = np.empty(len(packets), np.uint32)
+    with attempt(
+        f"run program {program.name} on {len(packets)} packets", Capability.BPF, Capability.NET_ADMIN
+    ):
+        for index, packet in enumerate(packets):
+            attributes.data_size_in = len(packet)
+            bpf(Command.PROG_TEST_RUN, attributes)
+            results[index] = attributes.retval
+            attributes.data_in += len(packet)
+    return results.view(np.int32)
+
+
+def _context(kind: ProgramKind, given: Mapping[str, int], length: int) -> npt.NDArray[np.uint8]:
+    """Return the context structure with the given fields set."""
+    fields = np.zeros(_CONTEXTS[kind][1], np.uint8)
+    if kind is ProgramKind.XDP:
+        fields[_XDP_DATA_END : _XDP_DATA_END + 4].view(np.uint32)[0] = length  # the kernel insists
+    for name, value in given.items():
+        _field(kind, fields, name)[()] = value
+    return fields
+
+
+def _field(kind: ProgramKind, fields: npt.NDArray[np.uint8], name: str) -> np.ndarray[Any, Any]:
+    """Return a view of one field of the context."""
+    cls = _CONTEXTS[kind][0]
+    member = getattr(cls, name, None)
+    if not isinstance(member, ContextField):
+        raise KernelError(f"cannot set the context's field {name!r}: {cls.__name__} has none")
+    return np.ndarray((), member.type.dtype, fields, member.offset)
+
+
+def _signed(retval: int) -> int:
+    return retval - (1 << 32) if retval >> 31 else retval
+
+
+def _check_length(data: bytes) -> None:
+    if len(data) < _SHORTEST:
+        raise KernelError(
+            f"cannot test with a packet of {len(data)} bytes: the kernel takes {_SHORTEST} at least"
+        )
