@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -32,14 +33,13 @@ _TRIGGERS: dict[int, str] = {
 }
 
 _MAPPED = bytes(10) + b"\xff\xff"  # an IPv4 address in IPv6: RFC 4291, 2.5.5.2
-_FIELDS = Event.__layout__.fields
-_START = _FIELDS["source"].offset
-_END = _FIELDS["protocol"].offset + 1
+# What names a flow lies together in an event, from its source to its protocol.
+_NAME = struct.Struct(">16s16sHHB")
 _KEY = np.dtype(
     {
         "names": ["flow"],
-        "formats": [f"S{_END - _START}"],
-        "offsets": [_START],
+        "formats": [f"S{_NAME.size}"],
+        "offsets": [Event.__layout__.fields["source"].offset],
         "itemsize": Event.__layout__.size,
     }
 )
@@ -69,13 +69,17 @@ def flow_keys(events: Events) -> list[bytes]:
     return events.view(_KEY)["flow"].tolist()
 
 
+def reverse_key(key: bytes) -> bytes:
+    """Return the key of the other direction."""
+    source, destination, source_port, destination_port, protocol = _NAME.unpack(key)
+    return _NAME.pack(destination, source, destination_port, source_port, protocol)
+
+
 def name_flow(key: bytes) -> Flow:
     """Return the flow of a key from `flow_keys`."""
-    at = {name: field.offset - _START for name, field in _FIELDS.items()}
-    port, other = (int.from_bytes(key[at[n] : at[n] + 2]) for n in ("source_port", "destination_port"))
-    source, destination = (name_address(key[at[n] : at[n] + 16]) for n in ("source", "destination"))
-    protocol = key[at["protocol"]]
-    return Flow(source, port, destination, other, PROTOCOLS.get(protocol, str(protocol)))
+    source, destination, source_port, destination_port, protocol = _NAME.unpack(key)
+    word = PROTOCOLS.get(protocol, str(protocol))
+    return Flow(name_address(source), source_port, name_address(destination), destination_port, word)
 
 
 def name_address(address: bytes) -> str:

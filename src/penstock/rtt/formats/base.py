@@ -26,6 +26,9 @@ class Aggregation(NamedTuple):
 class Format(ABC):
     """Turns events and reports, in bulk, into text. Times are monotonic; those printed are wall time."""
 
+    continues = True
+    """Whether a file that ended can be continued later."""
+
     def begin(self, aggregation: Aggregation | None = None) -> str:
         """Return what a file begins with."""
         del aggregation

@@ -73,6 +73,7 @@ class JsonLines(Format):
 class Json(JsonLines):
     """One array of all objects, an object a line; whole when the run has ended."""
 
+    continues = False
     _separator = ""
 
     def begin(self, aggregation: Aggregation | None = None) -> str:
