@@ -1,8 +1,8 @@
 """LLVM IR to BPF object code, by LLVM itself.
 
-LLVM reports what BPF cannot do by ending the process, and llvmlite has no way to catch that. So nothing that it
-would report may reach its code generator: calls are checked when they are emitted, library calls are found in
-the optimised IR, and the stack is measured in the object code.
+LLVM reports what BPF cannot do by ending the process, and llvmlite has no way to catch that. So nothing that
+it would report may reach its code generator: calls are checked when they are emitted, library calls are found
+in the optimised IR, and the stack is measured in the object code.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ import re
 from functools import cache
 from typing import Any
 
-import llvmlite.binding as llvm
+import llvmlite.binding
 
 from penstock.compiler.codegen.module import TRIPLE
 from penstock.compiler.ir import Loc
+
+llvm: Any = llvmlite.binding
 
 CPU = "v3"
 """Instruction set: v3 has 32-bit arithmetic and comparisons (Linux 5.1)."""
@@ -25,8 +27,8 @@ OPTIONS = (
     "-replexitval=never",  # a sum over a range stays a loop: its closed form multiplies 128 bits
 )
 
-# What the code generator would turn into calls to a library that BPF has not: products and quotients wider than
-# 64 bits, with the numbers that overflow tests need, and signed division, which v3 lacks.
+# What the code generator would turn into calls to a library that BPF has not: products and quotients wider
+# than 64 bits, also in tests for overflow, and signed division, which v3 lacks.
 _LIBRARY_CALL = re.compile(
     r"^.* (?:(?P<wide>(?:mul|[us]div|[us]rem)(?: nuw| nsw| exact)* i(?:6[5-9]|[7-9]\d|\d{3,}))"
     r"|(?P<overflow>call [^@]*@llvm\.[us]mul\.with\.overflow\.i64)"
@@ -49,8 +51,8 @@ def object_code(assembly: str) -> bytes:
     Raises LibraryCallError.
     """
     machine = _machine()
-    module: Any = llvm.parse_assembly(assembly)
-    builder: Any = llvm.create_pass_builder(machine, _tuning())
+    module = llvm.parse_assembly(assembly)
+    builder = llvm.create_pass_builder(machine, _tuning())
     builder.getModulePassManager().run(module, builder)
     _refuse_library_calls(str(module))
     return machine.emit_object(module)
@@ -62,13 +64,13 @@ def _machine() -> Any:
     llvm.initialize_all_asmprinters()
     for option in OPTIONS:
         llvm.set_option("penstock", option)
-    target: Any = llvm.Target.from_triple(TRIPLE)
+    target = llvm.Target.from_triple(TRIPLE)
     return target.create_target_machine(cpu=CPU, opt=2)
 
 
 def _tuning() -> Any:
     """Optimise as `-O2`, except that loops stay as they are: the verifier walks them, and code is counted."""
-    options: Any = llvm.create_pipeline_tuning_options(speed_level=2)
+    options = llvm.create_pipeline_tuning_options(speed_level=2)
     options.loop_unrolling = options.loop_interleaving = False
     options.loop_vectorization = options.slp_vectorization = False
     return options

@@ -1,6 +1,7 @@
 """Line and function tables from LLVM's .BTF.ext section, as the kernel wants them.
 
-Layout: https://docs.kernel.org/bpf/btf.html#btf-ext-section. The section counts bytes, the kernel instructions.
+Layout: https://docs.kernel.org/bpf/btf.html#btf-ext-section. The section counts bytes, the kernel
+instructions.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ def read_line_info(file: Object) -> bytes:
 
 def source_lines(line_info: bytes, btf: bytes, order: str) -> tuple[SourceLine, ...]:
     """Return what `struct bpf_line_info` says, with the names of files."""
-    length, strings = struct.unpack_from(order + "I8xI", btf, 4)  # of the header, and of the strings after it
+    length, strings = struct.unpack_from(
+        order + "I8xI", btf, 4
+    )  # of the header; where strings begin after it
     names = btf[length + strings :]
 
     def name(offset: int) -> str:
@@ -46,7 +49,7 @@ def source_lines(line_info: bytes, btf: bytes, order: str) -> tuple[SourceLine, 
 
 
 def _records(file: Object, table: int) -> Iterator[tuple[int, ...]]:
-    """Iterate over the records of a table: its record size, then for each section a name, a count and records."""
+    """Iterate over a table's records: their size, then for each section name, count and records."""
     data, order = file.section(".BTF.ext"), file.order
     (header,) = struct.unpack_from(order + "4xI", data, 0)
     offset, length = struct.unpack_from(order + "2I", data, table)

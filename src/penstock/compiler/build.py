@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def compile_unit(unit: ir.Unit, *, source_of: SourceOf | None = None) -> ProgramSpec:
     """Return the program that the kernel can load.
 
-    `source_of(file)` gives the text of a source file that is not on disk, or None. Raises CompileError for what BPF
-    cannot do: more than five arguments, more than 512 bytes of stack, products of more than 64 bits.
+    `source_of(file)` gives the text of a source file that is not on disk, or None. Raises CompileError for
+    what BPF cannot do: more than 5 arguments, more than 512 bytes of stack, products of more than 64 bits.
     """
     assembly = emit(unit, source_of)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -34,7 +35,6 @@ class Section:
     link: int
 
 
-
 class Object:
     """A 64-bit ELF object, in the byte order of its header."""
 
@@ -63,8 +63,11 @@ class Object:
 
     def patches(self, name: str) -> list[Patch]:
         """Return the relocations of section `name`."""
-        entries = struct.iter_unpack(self.order + "2Q", self.section(f".rel{name}"))
-        return [Patch(offset, info & 0xFFFFFFFF, self.symbols[info >> 32]) for offset, info in entries]
+        entries: Iterator[tuple[int, int]] = struct.iter_unpack(
+            self.order + "2Q", self.section(f".rel{name}")
+        )
+        symbols = self.symbols
+        return [Patch(offset, info & 0xFFFFFFFF, symbols[info >> 32]) for offset, info in entries]
 
 
 def _string(table: bytes, offset: int) -> str:

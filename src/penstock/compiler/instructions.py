@@ -57,7 +57,7 @@ class Code:
 
 
 def called_helpers(code: Code) -> list[int]:
-    """Return the numbers of the helpers called, by first use; before kernel functions are linked, whose is 0."""
+    """Return the numbers of the helpers called, by first use."""
     calls = (i.immediate for i in code if i.opcode == CALL and i.source == 0 and i.immediate > 0)
     return list(dict.fromkeys(calls))
 
@@ -65,7 +65,7 @@ def called_helpers(code: Code) -> list[int]:
 def stack_use(code: Code, starts: list[int]) -> list[int]:
     """Return the bytes of stack that each function uses; `starts` are their first instructions, ascending.
 
-    LLVM addresses the stack from the frame register, or takes an address by copying that and adding to the copy.
+    LLVM reaches the stack from the frame register, or takes an address by adding to a copy of it.
     """
     uses = [0] * len(starts)
     function, before = -1, Instruction(0, 0, 0, 0, 0)
@@ -78,7 +78,7 @@ def stack_use(code: Code, starts: list[int]) -> list[int]:
 
 
 def _frame_offset(before: Instruction, instruction: Instruction) -> int:
-    """Return the offset from the frame register that an instruction reaches, 0 if it has nothing to do with it."""
+    """Return the offset from the frame register that an instruction reaches, 0 if it does not use it."""
     kind = instruction.opcode & 7
     base = instruction.source if kind == LDX else instruction.target if kind in (ST, STX) else None
     if base == FRAME:

@@ -36,7 +36,8 @@ def program_spec(assembly: Assembly, data: bytes, source_of: SourceOf | None = N
     for patch in file.patches(".text"):
         links.resolve(patch)
     if strange := set(links.kfuncs) - assembly.kfuncs:
-        raise compile_error(f"{unit.name} calls {', '.join(strange)}, which BPF lacks", unit.functions[0].loc, source_of)
+        message = f"{unit.name} needs {', '.join(strange)}, a library function that BPF lacks"
+        raise compile_error(message, unit.functions[0].loc, source_of)
     btf, line_info = file.section(".BTF"), read_line_info(file)
     return ProgramSpec(
         name=unit.name,
@@ -78,7 +79,7 @@ class Links:
             self._open(at, RelocationKind.MAP_VALUE, self._maps[name.removeprefix(VALUE_SYMBOL)])
 
     def _link(self, at: int, patch: Patch) -> None:
-        """Point to a function of the program: a call says how many instructions on, an address how many bytes in."""
+        """Point to a function of the program; calls count instructions from here, addresses bytes."""
         start, addend = patch.symbol.value // INSTRUCTION, self.code.immediate(at)
         if patch.kind == R_BPF_64_32:
             self.code.complete(at, PSEUDO_CALL, start + addend - at)
@@ -91,14 +92,13 @@ class Links:
 
 
 def _check_stack(unit: ir.Unit, file: Object, code: Code, source_of: SourceOf | None) -> None:
-    starts = {symbol.value // INSTRUCTION: symbol.name for symbol in file.symbols if symbol.name.startswith(FUNCTION)}
-    uses = stack_use(code, sorted(starts))
-    for start, use in zip(sorted(starts), uses, strict=True):
+    starts = sorted((s.value // INSTRUCTION, s.name) for s in file.symbols if s.name.startswith(FUNCTION))
+    uses = stack_use(code, [start for start, _ in starts])
+    for (_, name), use in zip(starts, uses, strict=True):
         if use > STACK_LIMIT:
-            function = unit.functions[int(starts[start].removeprefix(FUNCTION))]
-            raise compile_error(
-                f"{function.name} needs {use} bytes of stack, with what is inlined in it; BPF has {STACK_LIMIT}: "
-                "keep large structs and arrays in a PerCpuArray",
-                function.loc,
-                source_of,
+            function = unit.functions[int(name.removeprefix(FUNCTION))]
+            message = (
+                f"{function.name}, with what is inlined in it, needs {use} bytes of stack of {STACK_LIMIT}: "
+                "keep large structs and arrays in a PerCpuArray"
             )
+            raise compile_error(message, function.loc, source_of)

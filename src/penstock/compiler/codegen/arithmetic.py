@@ -8,11 +8,13 @@ from penstock.compiler import ir
 from penstock.compiler.codegen.builder import Builder, expression, llvm_type
 from penstock.lang.types import IntType, Type
 
+U64 = IntType("u64", 64)
+
 _PLAIN = {"add": "add", "sub": "sub", "mul": "mul", "and": "and", "or": "or", "xor": "xor"}
 
 
 @expression(ir.Const)
-def constant(b: Builder, node: ir.Const) -> str:
+def _constant(_b: Builder, node: ir.Const) -> str:
     if not isinstance(node.type, IntType):
         return "true" if node.value else "false"
     if node.type.big_endian and sys.byteorder == "little":
@@ -21,12 +23,12 @@ def constant(b: Builder, node: ir.Const) -> str:
 
 
 @expression(ir.Null)
-def null(b: Builder, node: ir.Null) -> str:
+def _null(_b: Builder, _node: ir.Null) -> str:
     return "null"
 
 
 @expression(ir.Unary)
-def unary(b: Builder, node: ir.Unary) -> str:
+def _unary(b: Builder, node: ir.Unary) -> str:
     operand, kind = b.value(node.operand), llvm_type(node.type)
     match node.op:
         case "neg":
@@ -38,7 +40,7 @@ def unary(b: Builder, node: ir.Unary) -> str:
 
 
 @expression(ir.Binary)
-def binary(b: Builder, node: ir.Binary) -> str:
+def _binary(b: Builder, node: ir.Binary) -> str:
     assert isinstance(node.type, IntType)
     left, right = b.value(node.left), b.value(node.right)
     if node.op in _PLAIN:
@@ -65,7 +67,7 @@ def _shift(b: Builder, node: ir.Binary, value: str, count: str) -> str:
 
 
 def _divide(b: Builder, node: ir.Binary, left: str, right: str) -> tuple[str, str]:
-    """Unsigned quotient and remainder; dividing by 0 gives 0 and the dividend, where LLVM would give nothing."""
+    """Unsigned quotient and remainder; dividing by 0 gives 0 and the dividend, undefined in LLVM."""
     kind = llvm_type(node.type)
     if isinstance(node.right, ir.Const):
         return b.let(f"udiv {kind} {left}, {right}"), b.let(f"urem {kind} {left}, {right}")
@@ -81,8 +83,8 @@ def _divide(b: Builder, node: ir.Binary, left: str, right: str) -> tuple[str, st
 def _divide_signed(b: Builder, node: ir.Binary, left: str, right: str) -> str:
     """Round down, on magnitudes: BPF before v4 divides unsigned numbers only.
 
-    With |a| = q·|b| + r, the quotient of different signs is -q, one less if r is not 0; a modulo b is r with the
-    sign of a, plus b if it then differs in sign from b.
+    With |a| = q·|b| + r, the quotient of different signs is -q, one less if r is not 0; the remainder is r
+    with the sign of a, plus b if the signs differ.
     """
     kind = llvm_type(node.type)
     negative = b.let(f"icmp slt {kind} {left}, 0")
@@ -109,7 +111,7 @@ def _magnitude(b: Builder, kind: str, value: str) -> str:
 
 
 @expression(ir.Compare)
-def compare(b: Builder, node: ir.Compare) -> str:
+def _compare(b: Builder, node: ir.Compare) -> str:
     left, right = b.value(node.left), b.value(node.right)
     op: str = node.op
     if op not in ("eq", "ne"):
@@ -119,7 +121,7 @@ def compare(b: Builder, node: ir.Compare) -> str:
 
 
 @expression(ir.Convert)
-def convert(b: Builder, node: ir.Convert) -> str:
+def _convert(b: Builder, node: ir.Convert) -> str:
     value, source = b.value(node.operand), node.operand.type
     if not isinstance(node.type, IntType):
         return b.let(f"icmp ne {llvm_type(source)} {value}, 0")

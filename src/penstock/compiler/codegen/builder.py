@@ -64,12 +64,13 @@ class Loop:
 
 
 class Builder:
-    """The function being written. `let` and `do` append instructions that carry the current source position."""
+    """The function being written. `let` and `do` append instructions with the current source position."""
 
     def __init__(self, module: Module, function: ir.Function) -> None:
         self.module = module
         self.function = function
         self.loops: list[Loop] = []
+        self.scratch = ir.Storage("scratch", IntType("u64", 64))
         self.block = "entry"
         self.ended = False
         self._scope = module.debug.subprogram(function, entry=function is module.entry)
@@ -168,12 +169,11 @@ class Builder:
         function = self.function
         linkage = "" if function is self.module.entry else "internal "
         params = ", ".join(self._parameter(n, p) for n, p in enumerate(function.params))
-        attributes = "#1" if self._is_kept() else "#0"
-        result = register_type(function, function.result)
-        return f"{linkage}{result} {self.module.symbol(function)}({params}) {attributes} !dbg {self._scope}"
+        signature = f"{register_type(function, function.result)} {self.module.symbol(function)}({params})"
+        return f"{linkage}{signature} {'#1' if self._is_kept() else '#0'} !dbg {self._scope}"
 
     def _parameter(self, number: int, param: ir.Variable) -> str:
-        """Nothing but its user points to the context: what is read from it stays valid across other stores."""
+        """Nothing else points to the context, so other stores leave what was read from it valid."""
         alone = " noalias" if isinstance(param.type, ir.ContextType) and self._is_kept() else ""
         return f"{register_type(self.function, param.type)}{alone} %arg.{number}"
 
@@ -182,11 +182,13 @@ class Builder:
 
     def _check_subprogram(self) -> None:
         function = self.function
-        if len(function.params) > MAX_ARGUMENTS:
-            message = f"subprogram {function.name} has {len(function.params)} parameters: BPF passes {MAX_ARGUMENTS}"
+        if (count := len(function.params)) > MAX_ARGUMENTS:
+            message = f"subprogram {function.name} has {count} parameters: BPF passes {MAX_ARGUMENTS}"
             raise self.error(message, function.loc)
         if isinstance(function.result, ir.TupleType):
-            raise self.error(f"subprogram {function.name} returns a tuple: BPF returns one value", function.loc)
+            raise self.error(
+                f"subprogram {function.name} returns a tuple: BPF returns one value", function.loc
+            )
 
 
 def storage_align(storage: ir.Storage) -> int:
@@ -195,7 +197,7 @@ def storage_align(storage: ir.Storage) -> int:
 
 
 def register_type(function: ir.Function, kind: Type | None) -> str:
-    """Return the LLVM type of a parameter or result, with how the kernel's functions extend it to a register."""
+    """Return the LLVM type of a parameter or result, and how a subprogram's is extended to a register."""
     extend = ""
     if function.subprogram and (isinstance(kind, BoolType) or (isinstance(kind, IntType) and kind.bits < 32)):
         extend = " signext" if isinstance(kind, IntType) and kind.signed else " zeroext"

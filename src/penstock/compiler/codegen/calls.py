@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from penstock.compiler import ir
-from penstock.compiler.codegen.arithmetic import resize
-from penstock.compiler.codegen.builder import MAX_ARGUMENTS, Builder, expression, llvm_type, register_type, statement
+from penstock.compiler.codegen.arithmetic import U64, resize
+from penstock.compiler.codegen.builder import (
+    MAX_ARGUMENTS,
+    Builder,
+    expression,
+    llvm_type,
+    register_type,
+    statement,
+)
 from penstock.compiler.codegen.memory import pointee
-from penstock.lang.types import BoolType, IntType, u64
+from penstock.lang.types import BoolType, IntType
 
 RINGBUF_RESERVE = 131
 """`bpf_ringbuf_reserve` of include/uapi/linux/bpf.h."""
@@ -16,17 +23,17 @@ LOOKUPS = frozenset({1, 195})
 
 
 @expression(ir.Call)
-def call(b: Builder, node: ir.Call) -> str:
+def _call(b: Builder, node: ir.Call) -> str:
     function = node.function
     values = [b.value(argument) for argument in node.arguments]
     arguments = ", ".join(
         f"{register_type(function, param.type)} {value}"
         for param, value in zip(function.params, values, strict=True)
     )
-    return _call(b, register_type(function, function.result), f"{b.module.symbol(function)}({arguments})")
+    return _emit(b, register_type(function, function.result), f"{b.module.symbol(function)}({arguments})")
 
 
-def _call(b: Builder, kind: str, target: str) -> str:
+def _emit(b: Builder, kind: str, target: str) -> str:
     if kind == "void":
         b.do(f"call void {target}")
         return ""
@@ -34,7 +41,7 @@ def _call(b: Builder, kind: str, target: str) -> str:
 
 
 @statement(ir.Unpack)
-def unpack(b: Builder, node: ir.Unpack) -> None:
+def _unpack(b: Builder, node: ir.Unpack) -> None:
     results, kind = b.value(node.call), llvm_type(node.call.type)
     for n, variable in enumerate(node.variables):
         value = b.let(f"extractvalue {kind} {results}, {n}")
@@ -42,17 +49,17 @@ def unpack(b: Builder, node: ir.Unpack) -> None:
 
 
 @expression(ir.MapAddress)
-def map_address(b: Builder, node: ir.MapAddress) -> str:
+def _map_address(b: Builder, node: ir.MapAddress) -> str:
     return b.module.map(node.map)
 
 
 @expression(ir.FunctionAddress)
-def function_address(b: Builder, node: ir.FunctionAddress) -> str:
+def _function_address(b: Builder, node: ir.FunctionAddress) -> str:
     return b.module.symbol(node.function)
 
 
 @expression(ir.HelperCall)
-def helper_call(b: Builder, node: ir.HelperCall) -> str:
+def _helper_call(b: Builder, node: ir.HelperCall) -> str:
     _check_arguments(b, node, node.name, node.arguments)
     b.module.helpers[node.number] = node.name, node.since
     target = f"inttoptr (i64 {node.number} to ptr)({_wide(b, node.arguments)}) {_effects(node)}"
@@ -69,7 +76,7 @@ def _effects(node: ir.HelperCall) -> str:
 
 
 @expression(ir.KfuncCall)
-def kfunc_call(b: Builder, node: ir.KfuncCall) -> str:
+def _kfunc_call(b: Builder, node: ir.KfuncCall) -> str:
     _check_arguments(b, node, node.name, node.arguments)
     kinds = ", ".join("ptr" if _is_pointer(argument) else "i64" for argument in node.arguments)
     b.module.kfuncs.add(node.name)
@@ -78,7 +85,7 @@ def kfunc_call(b: Builder, node: ir.KfuncCall) -> str:
 
 
 @expression(ir.RingReserve)
-def ring_reserve(b: Builder, node: ir.RingReserve) -> str:
+def _ring_reserve(b: Builder, node: ir.RingReserve) -> str:
     size = pointee(node).size
     b.module.helpers[RINGBUF_RESERVE] = "ringbuf_reserve", (5, 8)
     arguments = f"ptr {b.module.map(node.map)}, i64 {size}, i64 0"
@@ -99,7 +106,7 @@ def _wide(b: Builder, arguments: list[ir.Expr]) -> str:
         if _is_pointer(argument):
             operands.append(f"ptr {value}")
         else:
-            operands.append(f"i64 {resize(b, value, argument.type, u64)}")
+            operands.append(f"i64 {resize(b, value, argument.type, U64)}")
     return ", ".join(operands)
 
 
@@ -111,10 +118,10 @@ def _result(node: ir.Expr) -> str:
 
 def _wide_result(b: Builder, node: ir.Expr, target: str) -> str:
     """Call; cut the 64 bits of the result to the node's type."""
-    value = _call(b, _result(node), target)
+    value = _emit(b, _result(node), target)
     if isinstance(node.type, BoolType):
         return b.let(f"icmp ne i64 {value}, 0")
-    return resize(b, value, u64, node.type) if isinstance(node.type, IntType) else value
+    return resize(b, value, U64, node.type) if isinstance(node.type, IntType) else value
 
 
 def _is_pointer(node: ir.Expr) -> bool:
@@ -123,4 +130,5 @@ def _is_pointer(node: ir.Expr) -> bool:
 
 def _check_arguments(b: Builder, node: ir.Expr, name: str, arguments: list[ir.Expr]) -> None:
     if len(arguments) > MAX_ARGUMENTS:
-        raise b.error(f"{name} is called with {len(arguments)} arguments: BPF passes {MAX_ARGUMENTS}", node.loc)
+        message = f"{name} is called with {len(arguments)} arguments: BPF passes {MAX_ARGUMENTS}"
+        raise b.error(message, node.loc)

@@ -22,7 +22,7 @@ def branch_on(b: Builder, condition: ir.Expr, then: str, otherwise: str) -> None
 
 
 @expression(ir.Logical)
-def logical(b: Builder, node: ir.Logical) -> str:
+def _logical(b: Builder, node: ir.Logical) -> str:
     rest, join = b.label(node.op), b.label("either")
     left, first = b.value(node.left), b.block
     b.branch(left, *((rest, join) if node.op == "and" else (join, rest)))
@@ -33,7 +33,7 @@ def logical(b: Builder, node: ir.Logical) -> str:
 
 
 @expression(ir.Select)
-def select(b: Builder, node: ir.Select) -> str:
+def _select(b: Builder, node: ir.Select) -> str:
     then, otherwise, join = b.label("then"), b.label("else"), b.label("selected")
     branch_on(b, node.condition, then, otherwise)
     b.place(then)
@@ -46,7 +46,7 @@ def select(b: Builder, node: ir.Select) -> str:
 
 
 @statement(ir.If)
-def if_(b: Builder, node: ir.If) -> None:
+def _if(b: Builder, node: ir.If) -> None:
     then, join = b.label("then"), b.label("end")
     otherwise = b.label("else") if node.otherwise else join
     branch_on(b, node.condition, then, otherwise)
@@ -61,7 +61,7 @@ def if_(b: Builder, node: ir.If) -> None:
 
 
 @statement(ir.While)
-def while_(b: Builder, node: ir.While) -> None:
+def _while(b: Builder, node: ir.While) -> None:
     head, body, step, end = b.label("while"), b.label("body"), b.label("step"), b.label("end")
     b.place(head)
     branch_on(b, node.condition, body, end)
@@ -76,17 +76,17 @@ def while_(b: Builder, node: ir.While) -> None:
 
 
 @statement(ir.Break)
-def break_(b: Builder, node: ir.Break) -> None:
+def _break(b: Builder, _node: ir.Break) -> None:
     b.jump(b.loops[-1].end)
 
 
 @statement(ir.Continue)
-def continue_(b: Builder, node: ir.Continue) -> None:
+def _continue(b: Builder, _node: ir.Continue) -> None:
     b.jump(b.loops[-1].step)
 
 
 @statement(ir.Return)
-def return_(b: Builder, node: ir.Return) -> None:
+def _return(b: Builder, node: ir.Return) -> None:
     kind = llvm_type(b.function.result)
     values = [b.value(value) for value in node.values]
     if not isinstance(b.function.result, ir.TupleType):
@@ -99,5 +99,5 @@ def return_(b: Builder, node: ir.Return) -> None:
 
 
 @statement(ir.Evaluate)
-def evaluate(b: Builder, node: ir.Evaluate) -> None:
+def _evaluate(b: Builder, node: ir.Evaluate) -> None:
     b.value(node.value)

@@ -1,4 +1,4 @@
-"""Debug information: LLVM turns it into the line table and function table that the kernel takes (.BTF.ext)."""
+"""Debug information, of which LLVM makes the line and function tables that the kernel takes (.BTF.ext)."""
 
 from __future__ import annotations
 
@@ -21,18 +21,15 @@ class DebugInfo:
 
     def subprogram(self, function: ir.Function, *, entry: bool) -> str:
         """Describe a function; return its metadata node, the scope of its positions."""
-        file = self._file(function.loc.file)
+        file, line = self._file(function.loc.file), function.loc.line
         if not self._unit:
-            self._unit = self._add(
-                f"distinct !DICompileUnit(language: DW_LANG_C99, file: {file}, producer: {_quote('penstock')}, "
-                "emissionKind: DebugDirectivesOnly)"
-            )
+            kind = "language: DW_LANG_C99, emissionKind: DebugDirectivesOnly"
+            self._unit = self._add(f"distinct !DICompileUnit(file: {file}, {kind})")
         flags = "DISPFlagDefinition" if entry else "DISPFlagDefinition | DISPFlagLocalToUnit"
         kind = self._void if function.result is None else self._returning
         return self._add(
-            f"distinct !DISubprogram(name: {_quote(_identifier(function.name))}, scope: {file}, file: {file}, "
-            f"line: {function.loc.line}, type: {kind}, scopeLine: {function.loc.line}, spFlags: {flags}, "
-            f"unit: {self._unit})"
+            f'distinct !DISubprogram(name: "{_identifier(function.name)}", scope: {file}, file: {file}, '
+            f"line: {line}, scopeLine: {line}, type: {kind}, spFlags: {flags}, unit: {self._unit})"
         )
 
     def position(self, scope: str, loc: ir.Loc) -> str:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from penstock.compiler import ir
+from penstock.compiler.codegen.arithmetic import U64, resize
 from penstock.compiler.codegen.builder import Builder, expression, llvm_type, statement, storage_align
-from penstock.compiler.codegen.arithmetic import resize
-from penstock.lang.types import BoolType, Type, u64
+from penstock.lang.types import BoolType, Type
 
 INLINE_COPY = 512
-"""Bytes that are copied without a loop. LLVM expands up to 128 stores and calls `memcpy`, which BPF has not, beyond."""
+"""Bytes that are copied without a loop; beyond 128 stores LLVM would call `memcpy`, which BPF has not."""
 
 HIDE = 'asm "", "=r,0"'
-"""An empty instruction that LLVM cannot see through: its result is its operand, but nothing is known of it."""
+"""An empty instruction that LLVM cannot see through: its result is its operand, of which nothing is known."""
 
 
 def hide(b: Builder, pointer: str) -> str:
@@ -25,7 +25,7 @@ def hide_integer(b: Builder, value: str) -> str:
 
 
 @expression(ir.Var)
-def variable(b: Builder, node: ir.Var) -> str:
+def _variable(b: Builder, node: ir.Var) -> str:
     value = b.let(f"load {llvm_type(node.type)}, ptr {b.slot(node.var)}")
     return hide(b, value) if _narrowed(node) else value
 
@@ -43,41 +43,41 @@ def _narrowed(node: ir.Var) -> bool:
 
 
 @expression(ir.AssignExpr)
-def assign_expression(b: Builder, node: ir.AssignExpr) -> str:
+def _assign_expression(b: Builder, node: ir.AssignExpr) -> str:
     value = b.value(node.value)
     b.do(f"store {llvm_type(node.type)} {value}, ptr {b.slot(node.var)}")
     return value
 
 
 @statement(ir.Assign)
-def assign(b: Builder, node: ir.Assign) -> None:
+def _assign(b: Builder, node: ir.Assign) -> None:
     value = b.value(node.value)
     b.do(f"store {llvm_type(node.var.type)} {value}, ptr {b.slot(node.var)}")
 
 
 @expression(ir.StorageAddress)
-def storage_address(b: Builder, node: ir.StorageAddress) -> str:
+def _storage_address(b: Builder, node: ir.StorageAddress) -> str:
     return b.slot(node.storage)
 
 
 @expression(ir.GlobalAddress)
-def global_address(b: Builder, node: ir.GlobalAddress) -> str:
+def _global_address(b: Builder, node: ir.GlobalAddress) -> str:
     return b.module.map_value(node.map)
 
 
 @expression(ir.FieldAddress)
-def field_address(b: Builder, node: ir.FieldAddress) -> str:
+def _field_address(b: Builder, node: ir.FieldAddress) -> str:
     return _offset(b, b.value(node.base), node.offset)
 
 
 @expression(ir.ElementAddress)
-def element_address(b: Builder, node: ir.ElementAddress) -> str:
-    base, index = b.value(node.base), resize(b, b.value(node.index), node.index.type, u64)
+def _element_address(b: Builder, node: ir.ElementAddress) -> str:
+    base, index = b.value(node.base), resize(b, b.value(node.index), node.index.type, U64)
     return b.let(f"getelementptr inbounds [{pointee(node).size} x i8], ptr {base}, i64 {index}")
 
 
 @expression(ir.Load)
-def load(b: Builder, node: ir.Load) -> str:
+def _load(b: Builder, node: ir.Load) -> str:
     pointer, align = b.value(node.pointer), access_align(node.pointer)
     if isinstance(node.type, BoolType):
         return b.let(f"icmp ne i8 {b.let(f'load i8, ptr {pointer}')}, 0")
@@ -85,7 +85,7 @@ def load(b: Builder, node: ir.Load) -> str:
 
 
 @statement(ir.Store)
-def store(b: Builder, node: ir.Store) -> None:
+def _store(b: Builder, node: ir.Store) -> None:
     pointer, value = b.value(node.pointer), b.value(node.value)
     if isinstance(node.value.type, BoolType):
         b.do(f"store i8 {b.let(f'zext i1 {value} to i8')}, ptr {pointer}")
@@ -94,7 +94,7 @@ def store(b: Builder, node: ir.Store) -> None:
 
 
 @statement(ir.Copy)
-def copy(b: Builder, node: ir.Copy) -> None:
+def _copy(b: Builder, node: ir.Copy) -> None:
     target, source, size = b.value(node.target), b.value(node.source), pointee(node.target).size
     to, of = _copy_align(node.target), _copy_align(node.source)
     done = 0
@@ -110,7 +110,7 @@ def copy(b: Builder, node: ir.Copy) -> None:
 
 def _copy_words(b: Builder, target: tuple[str, int], source: tuple[str, int], size: int) -> None:
     """Copy `size` bytes in a loop of eight each; places are (pointer, alignment)."""
-    at = b.slot(ir.Variable("copied", u64))
+    at = b.slot(ir.Variable("copied", U64))
     body, end = b.label("copy"), b.label("copied")
     b.do(f"store i64 0, ptr {at}")
     b.place(body)
@@ -128,15 +128,15 @@ def _offset(b: Builder, pointer: str, offset: int | str) -> str:
 
 
 @statement(ir.Zero)
-def zero(b: Builder, node: ir.Zero) -> None:
+def _zero(b: Builder, node: ir.Zero) -> None:
     slot, size, align = b.slot(node.storage), node.storage.type.size, storage_align(node.storage)
     b.module.declare("declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)")
     b.do(f"call void @llvm.memset.p0.i64(ptr align {align} {slot}, i8 0, i64 {size}, i1 false)")
 
 
 @expression(ir.Atomic)
-def atomic(b: Builder, node: ir.Atomic) -> str:
-    """`add` is the instruction that every kernel has; LLVM takes it for relaxed order and an unused result only."""
+def _atomic(b: Builder, node: ir.Atomic) -> str:
+    """`add` is the instruction that every kernel has: LLVM uses it if order and result do not matter."""
     pointer, kind = b.value(node.pointer), llvm_type(node.value.type)
     if node.op == "compare_exchange" and node.expected is not None:
         expected, value = b.value(node.expected), b.value(node.value)
@@ -158,8 +158,8 @@ def pointee(pointer: ir.Expr) -> Type:
 def access_align(pointer: ir.Expr) -> int:
     """Return the alignment to declare for a load or store of an integer.
 
-    On the stack the true one: the verifier insists, and LLVM splits what is not aligned. Elsewhere the integer's
-    own, as the kernel's C headers claim it for fields of packets: the machines that run BPF fast access
+    On the stack the true one: the verifier insists, and LLVM splits what is not aligned. Elsewhere the
+    integer's own, as the kernel's C headers claim it for fields of packets: machines that run BPF well access
     unaligned words, and the verifier knows whether this one does.
     """
     natural = pointee(pointer).align

@@ -28,7 +28,7 @@ CONSTRUCTS = (arithmetic, calls, control, memory, packet)
 
 @dataclass(frozen=True)
 class Assembly:
-    """The LLVM IR of a unit, with the helpers (name and first kernel, by number) and kernel functions it calls."""
+    """The LLVM IR of a unit, the helpers (by number: name, first kernel) and kernel functions it calls."""
 
     unit: ir.Unit
     text: str
@@ -39,8 +39,8 @@ class Assembly:
 def emit(unit: ir.Unit, source_of: SourceOf | None = None) -> Assembly:
     """Return the LLVM IR of `unit`, its entry function first.
 
-    `source_of` gives the text of a source file where it is not on disk under its name. Raises CompileError where
-    calls need more registers than there are.
+    `source_of` gives the text of a source file where it is not on disk under its name. Raises CompileError
+    for calls that need more registers than there are.
     """
     module = Module(unit, source_of)
     functions: list[str] = []

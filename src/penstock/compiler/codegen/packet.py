@@ -1,25 +1,27 @@
 """The packet and its context: reads that the verifier can follow.
 
-The verifier accepts a packet access if a pointer with the same origin was compared with the packet's end, and if what
-was added to the start is bounded (MAX_PACKET_OFF, kernel/bpf/verifier.c). So the pointer that is checked must be
-the one that is used, and LLVM must not recombine the two. The context may only be accessed at constant offsets,
-which LLVM's `llvm.bpf.getelementptr.and.load` guarantees.
+The verifier accepts a packet access if a pointer of the same origin was compared with the packet's end, and
+what was added to the start is bounded (MAX_PACKET_OFF, kernel/bpf/verifier.c). So the pointer that is checked
+must be the one that is used: LLVM must not recombine the two. The context may only be accessed at constant
+offsets, which `llvm.bpf.getelementptr.and.load` guarantees.
 """
 
 from __future__ import annotations
 
+import sys
+
 from penstock.compiler import ir
-from penstock.compiler.codegen.arithmetic import resize
+from penstock.compiler.codegen.arithmetic import U64, resize
 from penstock.compiler.codegen.builder import Builder, expression, llvm_type, statement
 from penstock.compiler.codegen.memory import HIDE, hide, hide_integer, pointee
-from penstock.lang.types import u32, u64
+from penstock.lang.types import IntType
 
 MAX_OFFSET = 0xFFFF
 """How far into a packet the verifier lets anything be."""
 
 
 @expression(ir.ContextLoad)
-def context_load(b: Builder, node: ir.ContextLoad) -> str:
+def _context_load(b: Builder, node: ir.ContextLoad) -> str:
     return _load(b, b.value(node.context), llvm_type(node.type), node.offset)
 
 
@@ -31,12 +33,13 @@ def _load(b: Builder, context: str, kind: str, offset: int) -> str:
 
 
 @statement(ir.ContextStore)
-def context_store(b: Builder, node: ir.ContextStore) -> None:
+def _context_store(b: Builder, node: ir.ContextStore) -> None:
     context, value, kind = b.value(node.context), b.value(node.value), llvm_type(node.value.type)
     name = f"@llvm.bpf.getelementptr.and.store.{kind}"
     b.module.declare(f"declare void {name}({kind}, ptr, i1, i8, i8, i8, i1, ...)")
     signature = f"void ({kind}, ptr, i1, i8, i8, i8, i1, ...)"
-    b.do(f"call {signature} {name}({kind} {value}, {_member(context, kind, node.offset)}) memory(argmem: write)")
+    arguments = f"{kind} {value}, {_member(context, kind, node.offset)}"
+    b.do(f"call {signature} {name}({arguments}) memory(argmem: write)")
 
 
 def _member(context: str, kind: str, offset: int) -> str:
@@ -67,14 +70,14 @@ def _pointer(b: Builder, loaded: str) -> str:
 
 
 @expression(ir.PacketLength)
-def packet_length(b: Builder, node: ir.PacketLength) -> str:
+def _packet_length(b: Builder, node: ir.PacketLength) -> str:
     start, end = (b.let(f"ptrtoint ptr {pointer} to i64") for pointer in _bounds(b, node.context))
     length = hide_integer(b, b.let(f"sub i64 {end}, {start}"))  # or LLVM subtracts 32 bits, of pointers
-    return resize(b, length, u64, u32)
+    return resize(b, length, U64, IntType("u32", 32))
 
 
 @expression(ir.PacketRead)
-def packet_read(b: Builder, node: ir.PacketRead) -> str:
+def _packet_read(b: Builder, node: ir.PacketRead) -> str:
     size = pointee(node).size
     outside, join = b.label("outside"), b.label("read")
     if isinstance(node.offset, ir.Const):
@@ -83,9 +86,10 @@ def packet_read(b: Builder, node: ir.PacketRead) -> str:
         start, end = _bounds(b, node.context)
         pointer = b.let(f"getelementptr inbounds i8, ptr {start}, i64 {node.offset.value}")
     else:
-        offset = resize(b, b.value(node.offset), node.offset.type, u64)
+        offset = resize(b, b.value(node.offset), node.offset.type, U64)
         start, end = _bounds(b, node.context)
-        pointer = _variable_place(b, start, offset, MAX_OFFSET - size, outside)
+        bits = node.offset.type.bits if isinstance(node.offset.type, IntType) else 64
+        pointer = _place(b, start, offset, bits, MAX_OFFSET - size, outside)
     limit = b.let(f"getelementptr i8, ptr {pointer}, i64 {size}")
     inside = b.block
     b.branch(b.let(f"icmp ugt ptr {limit}, {end}"), outside, join)
@@ -94,17 +98,40 @@ def packet_read(b: Builder, node: ir.PacketRead) -> str:
     return b.phi("ptr", (pointer, inside), ("null", outside))
 
 
-def _variable_place(b: Builder, start: str, offset: str, limit: int, outside: str) -> str:
+def _place(b: Builder, start: str, offset: str, bits: int, limit: int, outside: str) -> str:
     """Return a pointer `offset` bytes into the packet, or go to `outside` if that is beyond `limit`.
 
-    Offset and pointer are hidden, so that what is compared is what is used, except where inlining makes the
-    offset a constant: then there is nothing to get wrong.
+    Where inlining makes the offset a constant, nothing need be hidden.
     """
     b.module.declare("declare i1 @llvm.is.constant.i64(i64)")
-    constant = b.let(f"call i1 @llvm.is.constant.i64(i64 {offset})")
-    place = b.label("place")
-    checked = b.let(f"select i1 {constant}, i64 {offset}, i64 {hide_integer(b, offset)}")
-    b.branch(b.let(f"icmp ugt i64 {checked}, {limit}"), outside, place)
+    constant, varying, near, far, place = (b.label(name) for name in ("constant", "varying", "near", "far", "at"))
+    b.branch(b.let(f"call i1 @llvm.is.constant.i64(i64 {offset})"), constant, varying)
+    b.place(constant)
+    b.branch(b.let(f"icmp ugt i64 {offset}, {limit}"), outside, near)
+    b.place(near)
+    known = b.let(f"getelementptr inbounds i8, ptr {start}, i64 {offset}")
+    b.jump(place)
+    b.place(varying)
+    forgotten = _forget(b, offset, bits)
+    b.branch(b.let(f"icmp ugt i64 {forgotten}, {limit}"), outside, far)
+    b.place(far)
+    hidden = hide(b, b.let(f"getelementptr inbounds i8, ptr {start}, i64 {forgotten}"))
     b.place(place)
-    pointer = b.let(f"getelementptr inbounds i8, ptr {start}, i64 {checked}")
-    return b.let(f"select i1 {constant}, ptr {pointer}, ptr {hide(b, pointer)}")
+    return b.phi("ptr", (known, near), (hidden, far))
+
+
+def _forget(b: Builder, offset: str, bits: int) -> str:
+    """Return the same offset (beyond 32 bits: a larger one), of which the verifier knows nothing.
+
+    It goes through the upper half of a stack slot: the verifier only knows the value of whole slots and lower halves. If it knew that an offset is 14, 18 or
+    22, after a loop over VLAN tags, it would walk all that follows once for each: a pointer's offset counts as
+    precise, and states are merged only if such values agree.
+    """
+    if bits > 32:
+        high = b.let(f"lshr i64 {offset}, 32")
+        ones = b.let(f"lshr i64 {b.let(f'sub i64 0, {high}')}, 32")  # 32 of them, unless high is 0
+        offset = b.let(f"or i64 {offset}, {ones}")
+    slot = b.slot(b.scratch)
+    b.do(f"store volatile i64 {b.let(f'shl i64 {offset}, 32')}, ptr {slot}")
+    half = b.let(f"getelementptr inbounds i8, ptr {slot}, i64 {4 if sys.byteorder == 'little' else 0}")
+    return b.let(f"zext i32 {b.let(f'load volatile i32, ptr {half}')} to i64")
