@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast, overload
+import logging
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar, cast, overload
 
+from penstock.kernel import features
 from penstock.kernel.array import Array, Global, PerCpuArray
 from penstock.kernel.hash import Hash, PerCpuHash
+from penstock.kernel.interface import find_interface
 from penstock.kernel.map import Map, create_map
 from penstock.kernel.program import Program, load_program
 from penstock.kernel.references import ArrayOfMaps, DevMap, ProgArray, XskMap
 from penstock.kernel.ringbuf import Ring
+from penstock.kernel.tcx import Direction, attach_tcx
+from penstock.kernel.xdp import XdpMode, attach_xdp
 from penstock.lang import maps as lang
 
 if TYPE_CHECKING:
@@ -18,10 +23,13 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from penstock.compiler.spec import ProgramSpec
+    from penstock.kernel.link import Link
     from penstock.lang.program import Program as SourceProgram
 
 K = TypeVar("K")
 V = TypeVar("V")
+
+_log = logging.getLogger(__name__)
 
 _KINDS: Final[dict[type[lang.MapSpec], type[Map]]] = {
     lang.HashMap: Hash,
@@ -92,6 +100,53 @@ class Loaded:
     def close(self) -> None:
         """Detach, unload and free everything, the last first. Closing twice is allowed."""
         self._owned.close()
+
+    def attach_xdp(
+        self, program: ProgramSpec | SourceProgram, interface: str | int, mode: XdpMode = "auto"
+    ) -> Link:
+        """Attach a loaded program to an interface's XDP hook, until the link or all is closed. Linux 5.9.
+
+        Args:
+            program: Which.
+            interface: Its name or index in the network namespace of the calling thread.
+            mode: "native" is the driver's; "generic" runs later, after the kernel has made a packet of the
+                frame, and is slower; "auto" is native where the driver can, else generic with a warning.
+
+        Raises:
+            KernelError: No such interface, a program is there already (it stays), or no CAP_NET_ADMIN.
+        """
+        return self._owned.enter_context(attach_xdp(self[program], find_interface(interface), mode))
+
+    def attach_tc(
+        self,
+        program: ProgramSpec | SourceProgram,
+        interface: str | int,
+        direction: Direction,
+        *,
+        via: Literal["auto", "tcx", "clsact"] = "auto",
+        first: bool = False,
+    ) -> Link:
+        """Attach a loaded program to an interface's tc hook, until the link or all is closed.
+
+        Args:
+            program: Which.
+            interface: Its name or index in the network namespace of the calling thread.
+            direction: "ingress" or "egress".
+            via: "tcx" needs Linux 6.6, "clsact" 4.5 and leaves a filter behind if the process is killed by
+                SIGKILL, which the next one to attach so removes; "auto" is TCX where the kernel has it.
+            first: Run before the programs that are there now, not after them.
+
+        Raises:
+            KernelError: No such interface, or CAP_NET_ADMIN is missing.
+        """
+        where, loaded = find_interface(interface), self[program]
+        if via == "tcx" or (via == "auto" and features.TCX.supported()):
+            return self._owned.enter_context(attach_tcx(loaded, where, direction, first=first))
+        if via == "auto":
+            _log.info("TCX needs Linux 6.6: using clsact on %s", where)
+        from penstock.kernel.clsact import ClsactLink  # noqa: PLC0415 (pyroute2 is slow to import)
+
+        return self._owned.enter_context(ClsactLink(loaded, where, direction, first=first))
 
     @overload
     def __getitem__(self, key: ProgramSpec | SourceProgram) -> Program: ...

@@ -65,7 +65,7 @@ _syscall.restype = ctypes.c_long
 
 
 def bpf(command: Command, attributes: Attributes) -> int:
-    """Call the kernel: a descriptor or 0; OSError if it refuses. A signal does not end it, but what its handler raises."""
+    """Call the kernel: a descriptor or 0; OSError if it refuses. Only what a handler raises ends it early."""
     if _NUMBER is None:
         raise KernelError(f"cannot call bpf(2): its number on {os.uname().machine} is unknown to penstock")
     again = _LOAD_ATTEMPTS if command is Command.PROG_LOAD else 0
