@@ -1,0 +1,64 @@
+"""What a program is attached by."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Self
+
+from penstock.kernel.attributes import LinkCreate, LinkInfo
+from penstock.kernel.handle import Handle, object_info
+from penstock.kernel.syscall import Command, bpf
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from penstock.kernel.interface import Interface
+    from penstock.kernel.program import Program
+
+
+class Link(ABC):
+    """A program attached to an interface, until `close` or the end of a `with` block."""
+
+    program: Program
+    interface: Interface
+
+    how: str
+    """Which way it is attached, for people: "XDP native", "TCX ingress", "clsact egress"."""
+
+    @abstractmethod
+    def alive(self) -> bool:
+        """Whether it is still attached: not so once the interface is gone."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Detach. Closing twice is allowed, and so is an interface that is gone."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class BpfLink(Handle, Link):
+    """A link of the kernel's own: it goes with the last process that holds it, however that ends."""
+
+    def __init__(self, program: Program, interface: Interface, how: str, descriptor: int) -> None:
+        self.program, self.interface, self.how = program, interface, how
+        super().__init__(descriptor, f"link of {program.name} to {interface} ({how})")
+
+    @property
+    def id(self) -> int:
+        """The kernel's number for it, as `bpftool link` shows it."""
+        return object_info(self.fileno(), LinkInfo).id
+
+    def alive(self) -> bool:
+        """Whether it is still attached: the kernel forgets the interface's index when it goes."""
+        return object_info(self.fileno(), LinkInfo).ifindex != 0
+
+
+def create_link(program: Program, interface: Interface, attach_type: int, flags: int) -> int:
+    """Attach and return the link's descriptor; OSError if the kernel refuses."""
+    return bpf(Command.LINK_CREATE, LinkCreate(program.fileno(), interface.index, attach_type, flags))

@@ -1,0 +1,59 @@
+"""Who is there already: the program that holds an interface's XDP hook, and the processes that hold it."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from penstock.kernel.attributes import GetId, ProgInfo
+from penstock.kernel.handle import Handle, object_info
+from penstock.kernel.syscall import Command, bpf
+
+if TYPE_CHECKING:
+    from penstock.kernel.interface import Interface
+
+
+def xdp_occupant(interface: Interface) -> str:
+    """Describe the XDP program on an interface: its name and id, and its owner's where that can be found."""
+    number = _xdp_program(interface)
+    if number is None:
+        return "another XDP program"
+    owners = [f"{_command(process)} ({process.name})" for process in _holders(number)]
+    by = f" of {', '.join(owners)}" if owners else ""
+    return f"XDP program {_name(number)}(id {number}){by}"
+
+
+def _xdp_program(interface: Interface) -> int | None:
+    from pyroute2 import IPRoute  # noqa: PLC0415 (slow to import, and only needed here to explain)
+
+    with IPRoute() as netlink:
+        links: Any = cast("Any", netlink).get_links(interface.index)
+        return next((link.get_nested("IFLA_XDP", "IFLA_XDP_PROG_ID") for link in links), None)
+
+
+def _name(number: int) -> str:
+    """Return the program's name with a space behind it, or nothing without CAP_SYS_ADMIN."""
+    with contextlib.suppress(OSError):
+        found = Handle(bpf(Command.PROG_GET_FD_BY_ID, GetId(number)), f"program {number}")
+        with found:
+            return object_info(found.fileno(), ProgInfo).name.decode() + " "
+    return ""
+
+
+def _holders(number: int) -> list[Path]:
+    """Return the directories in /proc of the processes that hold the program, or a link of it."""
+    line = re.compile(rf"^prog_id:\s*{number}$", re.MULTILINE)
+    found: dict[Path, None] = {}
+    for path in Path("/proc").glob("[0-9]*/fdinfo/*"):
+        with contextlib.suppress(OSError):  # processes and descriptors come and go
+            if line.search(path.read_text(encoding="ascii")):
+                found[path.parents[1]] = None
+    return list(found)
+
+
+def _command(process: Path) -> str:
+    with contextlib.suppress(OSError):
+        return (process / "comm").read_text(encoding="utf-8").strip()
+    return "process"
