@@ -1,0 +1,53 @@
+"""Fixtures for all tests: a lab, the usual three hosts, and a look for what was left behind."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from pyroute2 import IPRoute
+
+from penstock.lab import Host, Interface, Lab
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """Fail if the session leaves a namespace of its own, or an interface in the machine's."""
+    before = _interfaces()
+    yield
+    namespaces = [path.name for path in Path("/run/netns").glob(f"pst-{os.getpid()}-*")]
+    left = namespaces + sorted(_interfaces() - before)
+    assert not left, f"left behind: {', '.join(left)}"
+
+
+def _interfaces() -> set[str]:
+    with IPRoute() as netlink:
+        names = {link.get("ifname") for link in netlink.get_links()}
+    return {name for name in names if name.startswith("pst")}
+
+
+@pytest.fixture
+def lab() -> Iterator[Lab]:
+    with Lab() as lab:
+        yield lab
+
+
+@dataclass(frozen=True)
+class Middlebox:
+    """Hosts `a` and `b`, and between them the router `m` with an interface towards each."""
+
+    lab: Lab
+    a: Host
+    m: Host
+    b: Host
+    towards_a: Interface
+    towards_b: Interface
+
+
+@pytest.fixture
+def middlebox(lab: Lab) -> Middlebox:
+    a, m, b = lab.host("a"), lab.router("m"), lab.host("b")
+    _, towards_a = lab.link(a, m)
+    towards_b, _ = lab.link(m, b)
+    return Middlebox(lab, a, m, b, towards_a, towards_b)
