@@ -214,4 +214,4 @@ class TestScreen:
 
     def test_needs_a_terminal(self) -> None:
         with pytest.raises(PenstockError, match="--live needs a terminal"):
-            Screen(["eth0"], "rate")
+            Screen("rate")

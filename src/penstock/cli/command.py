@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import Any
 
 import click
@@ -27,7 +28,9 @@ class Command(click.Command):
         )
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
+        """Run the command, with what the package logs on stderr."""
+        logging.basicConfig(format="penstock: %(message)s")
+        logging.getLogger("penstock").setLevel(logging.INFO)
         try:
             return super().invoke(ctx)
         except PenstockError as error:
@@ -45,7 +48,7 @@ def begin_stream() -> None:
 
 
 def _wants_json(ctx: click.Context) -> bool:
-    return bool(ctx.params.get("json")) or ctx.params.get("format") in ("json", "jsonl")
+    return bool(ctx.params.get("as_json")) or ctx.params.get("format") in ("json", "jsonl")
 
 
 def _keep(ctx: click.Context, option: click.Parameter, value: object) -> None:

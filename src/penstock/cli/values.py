@@ -25,7 +25,7 @@ _LONGEST: Final = 7 * UNITS["d"]
 
 
 def duration(unit: str, least: int = 0) -> Callable[[click.Context, click.Parameter, str | None], int | None]:
-    """Return an option's callback that reads a time, `100ms`, or a number of `unit`: ns, `least` to a week."""
+    """Return an option's callback that reads a time, `100ms`, or a number of `unit`: ns, up to a week."""
 
     def read(ctx: click.Context, option: click.Parameter, value: str | None) -> int | None:
         if value is None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import termios
 import tty
 from collections.abc import Sequence
 from itertools import groupby
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, NoReturn
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -16,9 +16,15 @@ from rich.table import Table
 from rich.text import Text
 
 from penstock.errors import PenstockError
+from penstock.rtt.aggregates import Report
 from penstock.rtt.board import Board, FlowState
-from penstock.rtt.naming import Flow
+from penstock.rtt.loop import Loop
+from penstock.rtt.naming import Events, Flow
+from penstock.rtt.session import Source
 from penstock.rtt.totals import Totals
+
+DRAW: Final = 500_000_000
+"""How often to draw, ns."""
 
 BARS: Final = "▁▂▃▄▅▆▇█"
 _FIGURE = 6  # columns of an RTT or a rate
@@ -28,37 +34,53 @@ _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 class Screen:
-    """The terminal while the view is on it: a context manager. PenstockError if there is no terminal."""
+    """The terminal as a session's sink. PenstockError if there is none, or it cannot show a table."""
 
-    def __init__(self, interfaces: Sequence[str], sort: str) -> None:
+    def __init__(self, sort: str) -> None:
         self._console = Console()
-        if not (self._console.is_terminal and sys.stdin.isatty()):
+        if not (self._console.is_terminal and sys.stdin.isatty()) or self._console.is_dumb_terminal:
             raise PenstockError("--live needs a terminal: leave it out, or leave out the pipe")
-        self._interfaces = interfaces
         self._sort = sort
-        self.board = Board()
+        self._board = Board()
         self._live = Live(console=self._console, screen=True, auto_refresh=False)
         self._settings: list[Any] = []
 
-    def __enter__(self) -> Self:
+    def begin(self) -> None:
+        """Take the terminal."""
         self._settings = termios.tcgetattr(sys.stdin)
         tty.setcbreak(sys.stdin)
         self._live.start()
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def events(self, events: Events) -> None:
+        """Remember events for the next drawing."""
+        self._board.update(events)
+
+    def reports(self, timestamp: int, reports: Sequence[Report]) -> NoReturn:
+        """Fail: the view is of single flows."""
+        raise TypeError(f"a live view has no aggregated output: {len(reports)} reports at {timestamp}")
+
+    def reopen(self) -> None:
+        """Do nothing: there is no file."""
+
+    def end(self) -> None:
+        """Give the terminal back as it was."""
         self._live.stop()
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._settings)
 
-    def draw(self, now: int, totals: Totals) -> None:
-        """Show the board as it is at `now`, ns, monotonic."""
-        self.board.tick(now)
-        view = render(
-            self.board, totals, interfaces=self._interfaces, sort=self._sort, size=self._console.size
-        )
+    def join(self, loop: Loop, source: Source) -> None:
+        """Have `loop` redraw the screen, and stop at the key q or when the terminal goes away."""
+        loop.every(DRAW, lambda now: self._draw(now, source))
+        loop.on(sys.stdin, lambda: loop.stop() if self._quits() else None)
+
+    def _draw(self, now: int, source: Source) -> None:
+        self._board.tick(now)
+        size = self._console.size
+        view = render(self._board, source.totals(), interfaces=source.interfaces, sort=self._sort, size=size)
         self._live.update(view, refresh=True)
+
+    def _quits(self) -> bool:
+        keys = os.read(sys.stdin.fileno(), 64)
+        return not keys or b"q" in keys.lower()
 
 
 def render(

@@ -93,14 +93,9 @@ class Json(JsonLines):
 
 
 def _flow(flow: Flow) -> str:
-    fields = {
-        "src_ip": flow.source,
-        "src_port": flow.source_port,
-        "dest_ip": flow.destination,
-        "dest_port": flow.destination_port,
-        "protocol": flow.protocol,
-    }
-    return _compact(fields)[1:-1]
+    source = f'"src_ip":"{flow.source}","src_port":{flow.source_port}'
+    destination = f'"dest_ip":"{flow.destination}","dest_port":{flow.destination_port}'
+    return f'{source},{destination},"protocol":"{flow.protocol}"'
 
 
 def _aggregation(aggregation: Aggregation) -> str:
