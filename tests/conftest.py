@@ -5,10 +5,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import pytest
 from pyroute2 import IPRoute
 
 from penstock.lab import Host, Interface, Lab
+
+hypothesis.settings.register_profile("penstock", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("penstock")
 
 
 @pytest.fixture(scope="session", autouse=True)

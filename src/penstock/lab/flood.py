@@ -1,36 +1,21 @@
-"""A flood of packets from many sources, each from another one: `flood` on a host, or run as a process."""
+"""A flood of packets, each from another source."""
 
 from __future__ import annotations
 
-import ctypes
 import json
-import os
-import socket
 import subprocess
 import sys
-import time
 from dataclasses import asdict, dataclass
-from ipaddress import IPv4Address
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
+from penstock.lab.flooder import SOURCES, Kind, Order
+from penstock.lab.namespace import LabError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from penstock.lab.host import Interface
 
-Kind = Literal["syn", "data", "udp"]
-
-_BATCH: Final = 1024
-_FIRST_SOURCE: Final = int(IPv4Address("100.64.0.1"))  # of 4 million shared addresses (RFC 6598)
-_SOURCES: Final = (1 << 22) - 2
-_PROTOCOL: Final = {"syn": socket.IPPROTO_TCP, "data": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP}
-_SYN: Final = 0x02
-_PUSH_ACK: Final = 0x18
-_SOL_PACKET: Final = 263  # include/linux/socket.h
-_PACKET_QDISC_BYPASS: Final = 20  # include/uapi/linux/if_packet.h
+_FLOODER: Final = [sys.executable, "-I", str(Path(__file__).with_name("flooder.py"))]
 
 
 @dataclass(frozen=True)
@@ -62,108 +47,11 @@ def flood(
         port: Destination port; 9 is discard.
         seconds: How long, at most.
     """
-    if not 0 < packets <= _SOURCES:
-        message = (
-            f"cannot flood with {packets} packets: each has its own source, of {_SOURCES} that there are"
-        )
-        raise ValueError(message)
+    if not 0 < packets <= SOURCES:
+        message = f"cannot flood with {packets} packets: each has its own source, of {SOURCES} that there are"
+        raise LabError(message)
     order = Order(interface.name, interface.mac, towards.mac, target, port, kind, packets, seconds)
-    command = [sys.executable, "-I", str(Path(__file__)), json.dumps(asdict(order))]
+    command = [*_FLOODER, json.dumps(asdict(order))]
     process = interface.host.popen(command, stdout=subprocess.PIPE)
     output, _ = process.communicate(timeout=seconds + 20)
     return Flood(**json.loads(output))
-
-
-@dataclass(frozen=True)
-class Order:
-    """What the flooding process is asked for."""
-
-    interface: str
-    mac: str
-    gateway: str
-    target: str
-    port: int
-    kind: Kind
-    packets: int
-    seconds: float
-
-    def frame(self) -> bytes:
-        """Return the frame that all others are copies of, with source, ports and checksum still to be set."""
-        ethernet = _mac(self.gateway) + _mac(self.mac) + b"\x08\x00"
-        transport = self._udp() if self.kind == "udp" else self._tcp()
-        length = (20 + len(transport)).to_bytes(2, "big")
-        rest = bytes([64, _PROTOCOL[self.kind], 0, 0])
-        target = IPv4Address(self.target).packed
-        return ethernet + b"\x45\x00" + length + b"\x00\x00\x40\x00" + rest + bytes(4) + target + transport
-
-    def _udp(self) -> bytes:
-        return bytes(2) + self.port.to_bytes(2, "big") + b"\x00\x09\x00\x00" + b"\x00"
-
-    def _tcp(self) -> bytes:
-        flags, echo, data = (_SYN, 0, b"") if self.kind == "syn" else (_PUSH_ACK, 1, b"\x00")
-        timestamps = b"\x01\x01\x08\x0a" + (1).to_bytes(4, "big") + echo.to_bytes(4, "big")
-        header = bytes(2) + self.port.to_bytes(2, "big") + bytes(8) + bytes([8 << 4, flags]) + b"\xff\xff"
-        return header + bytes(4) + timestamps + data
-
-
-def _mac(text: str) -> bytes:
-    return bytes.fromhex(text.replace(":", ""))
-
-
-def set_sources(frames: NDArray[np.uint8], first: int) -> None:
-    """Give each row (an Ethernet frame with IPv4) the next source address and port, and its IP checksum.
-
-    The transport checksum stays 0: nothing between here and the target looks at it.
-    """
-    number = np.arange(first, first + len(frames), dtype=np.uint32)
-    frames[:, 26:30] = (_FIRST_SOURCE + number).astype(">u4").view(np.uint8).reshape(-1, 4)
-    frames[:, 34:36] = (1024 + number % 60000).astype(">u2").view(np.uint8).reshape(-1, 2)
-    frames[:, 24:26] = 0
-    words = frames[:, 14:34].copy().view(">u2").astype(np.uint32).sum(axis=1, dtype=np.uint32)
-    words = (words & 0xFFFF) + (words >> 16)
-    words = (words & 0xFFFF) + (words >> 16)
-    frames[:, 24:26] = (~words).astype(np.uint16).astype(">u2").view(np.uint8).reshape(-1, 2)
-
-
-class Batch:
-    """Frames that one sendmmsg(2) call sends."""
-
-    def __init__(self, frame: bytes, size: int) -> None:
-        self.frames = np.tile(np.frombuffer(frame, np.uint8), (size, 1))
-        # struct iovec, then struct mmsghdr, as sendmmsg(2) reads them on a 64-bit machine
-        self._vectors = np.zeros((size, 2), np.uint64)
-        self._vectors[:, 0] = self.frames.ctypes.data + np.arange(size) * len(frame)
-        self._vectors[:, 1] = len(frame)
-        self._messages = np.zeros((size, 8), np.uint64)
-        self._messages[:, 2] = self._vectors.ctypes.data + np.arange(size) * 16
-        self._messages[:, 3] = 1
-        self._libc = ctypes.CDLL(None, use_errno=True)
-
-    def send(self, descriptor: int, count: int) -> None:
-        """Send the first `count` frames."""
-        done = 0
-        while done < count:
-            pointer = ctypes.c_void_p(self._messages.ctypes.data + done * 64)
-            sent = self._libc.sendmmsg(descriptor, pointer, count - done, 0)
-            if sent < 0:
-                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-            done += sent
-
-
-def _send(order: Order) -> Flood:
-    batch = Batch(order.frame(), _BATCH)
-    start = time.monotonic()
-    sent = 0
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
-        wire.bind((order.interface, 0))
-        wire.setsockopt(_SOL_PACKET, _PACKET_QDISC_BYPASS, 1)
-        while sent < order.packets and time.monotonic() < start + order.seconds:
-            count = min(_BATCH, order.packets - sent)
-            set_sources(batch.frames, sent)
-            batch.send(wire.fileno(), count)
-            sent += count
-    return Flood(sent, time.monotonic() - start)
-
-
-if __name__ == "__main__":
-    sys.stdout.write(json.dumps(asdict(_send(Order(**json.loads(sys.argv[1]))))) + "\n")

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 IpInterface = IPv4Interface | IPv6Interface
 Role = Literal["host", "router", "bridge"]
 
-_IFA_F_NODAD = 0x02  # include/uapi/linux/if_addr.h: the address may be used at once
-
 
 class Host:
     """A network namespace with a name: an end host, a router that forwards, or a bridge. Made by `Lab`."""
@@ -35,6 +33,7 @@ class Host:
         with self.enter():
             self.netlink: Any = IPRoute()
         self.netlink.link("set", index=1, state="up")
+        self.sysctl("net.ipv6.conf.default.accept_dad", 0)  # addresses are unique, and needed at once
         if role == "router":
             self.sysctl("net.ipv4.ip_forward", 1)
             self.sysctl("net.ipv6.conf.all.forwarding", 1)
@@ -112,9 +111,9 @@ class Interface:
         index: int = host.netlink.link_lookup(ifname=name)[0]
         host.netlink.link("set", index=index, state="up", **attributes)
         for address in addresses:
-            flags = _IFA_F_NODAD if address.version == 6 else 0
-            length = address.network.prefixlen
-            host.netlink.addr("add", index=index, address=str(address.ip), prefixlen=length, flags=flags)
+            host.netlink.addr(
+                "add", index=index, address=str(address.ip), prefixlen=address.network.prefixlen
+            )
         link: Any = host.netlink.get_links(index)[0]
         interface = cls(host, name, index, link.get("address") or "", tuple(addresses))
         host.interfaces.append(interface)

@@ -55,6 +55,7 @@ class Lab(contextlib.ExitStack):
         super().__init__()
         self._number = next(_labs)
         self._subnets = itertools.count(1)
+        self._names: set[str] = set()
         self._bridges: dict[Host, Subnet] = {}
 
     def __enter__(self) -> Self:
@@ -123,6 +124,10 @@ class Lab(contextlib.ExitStack):
         if len(name) > _LONGEST_NAME or not name.isalnum():
             message = f"cannot name a host {name!r}: at most {_LONGEST_NAME} letters and digits"
             raise LabError(message)
+        if name in self._names:
+            message = f"cannot add a host {name}: there is a host {name} in this lab"
+            raise LabError(message)
+        self._names.add(name)
         namespace = Namespace(f"{PREFIX}-{os.getpid()}-{self._number}-{name}")
         self.callback(namespace.remove)
         host = Host(name, namespace, role)
@@ -182,7 +187,9 @@ def _exit_on_sigterm() -> Generator[None]:
         return
 
     def leave(number: int, _frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_IGN)  # timeout(1) sends it twice; the second must not stop the unwinding
+        signal.signal(
+            number, signal.SIG_IGN
+        )  # timeout(1) sends it twice; the second must not stop the unwinding
         sys.exit(128 + number)
 
     signal.signal(signal.SIGTERM, leave)
