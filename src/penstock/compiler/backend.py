@@ -13,19 +13,12 @@ from typing import Any
 
 import llvmlite.binding
 
-from penstock.compiler.codegen.module import TRIPLE
+from penstock.compiler.codegen import Assembly
+from penstock.compiler.failure import SourceOf, compile_error
 from penstock.compiler.ir import Loc
+from penstock.compiler.target import CPU, OPTIONS, TRIPLE
 
 llvm: Any = llvmlite.binding
-
-CPU = "v3"
-"""Instruction set: v3 has 32-bit arithmetic and comparisons (Linux 5.1)."""
-
-OPTIONS = (
-    "-bpf-stack-size=1048576",  # measured in the object code instead
-    "-disable-loop-idiom-all",  # loops that fill or copy stay loops: there is no memset to call
-    "-replexitval=never",  # a sum over a range stays a loop: its closed form multiplies 128 bits
-)
 
 # What the code generator would turn into calls to a library that BPF has not: products and quotients wider
 # than 64 bits, also in tests for overflow, and signed division, which v3 lacks.
@@ -37,24 +30,26 @@ _LIBRARY_CALL = re.compile(
 )
 
 
-class LibraryCallError(Exception):
-    """The program needs something that BPF has no instruction for; `place` is where, if known."""
+_WIDE = (
+    "this needs a product of 128 bits, which BPF lacks: test for overflow before multiplying, "
+    "a > limit // b, not after"
+)
+_SIGNED = "a signed division was left, which BPF lacks: divide unsigned numbers"
 
-    def __init__(self, message: str, place: Loc | None) -> None:
-        super().__init__(message)
-        self.place = place
 
-
-def object_code(assembly: str) -> bytes:
+def object_code(assembly: Assembly, source_of: SourceOf | None = None) -> bytes:
     """Optimise LLVM IR and return it as an ELF object of BPF instructions.
 
-    Raises LibraryCallError.
+    Raises CompileError for what needs a library.
     """
     machine = _machine()
-    module = llvm.parse_assembly(assembly)
+    module = llvm.parse_assembly(assembly.text)
     builder = llvm.create_pass_builder(machine, _tuning())
     builder.getModulePassManager().run(module, builder)
-    _refuse_library_calls(str(module))
+    optimised = str(module)
+    if found := _LIBRARY_CALL.search(optimised):
+        place = _place(optimised, found[0]) or assembly.unit.functions[0].loc
+        raise compile_error(_SIGNED if found["signed"] else _WIDE, place, source_of)
     return machine.emit_object(module)
 
 
@@ -74,20 +69,6 @@ def _tuning() -> Any:
     options.loop_unrolling = options.loop_interleaving = False
     options.loop_vectorization = options.slp_vectorization = False
     return options
-
-
-def _refuse_library_calls(optimised: str) -> None:
-    found = _LIBRARY_CALL.search(optimised)
-    if found is None:
-        return
-    if found["signed"]:
-        message = "a signed division was left, which BPF lacks: divide unsigned numbers"
-    else:
-        message = (
-            "this needs a product of 128 bits, which BPF lacks: test for overflow before multiplying "
-            "(a > limit // b), not after"
-        )
-    raise LibraryCallError(message, _place(optimised, found[0]))
 
 
 def _place(optimised: str, instruction: str) -> Loc | None:

@@ -10,12 +10,10 @@ from penstock.compiler.elf import Object, Patch
 from penstock.compiler.failure import SourceOf, compile_error
 from penstock.compiler.instructions import INSTRUCTION, Code, called_helpers, stack_use
 from penstock.compiler.spec import ProgramSpec, Relocation, RelocationKind
+from penstock.compiler.target import STACK_LIMIT
 
 if TYPE_CHECKING:
     from penstock.compiler import ir
-
-STACK_LIMIT = 512
-"""MAX_BPF_STACK of include/linux/filter.h, in bytes."""
 
 # Relocation types of the BPF ABI (https://docs.kernel.org/bpf/llvm_reloc.html): of ld_imm64, and of calls.
 R_BPF_64_64, R_BPF_64_32 = 1, 10

@@ -4,8 +4,8 @@ Each function's decorator gives the helper's number and the kernel that brought 
 signature the compiler checks. `Memory` is a reference to any struct or array. Results are as in the kernel: 0
 or a positive number, or a negative errno. A `size` is the `sizeof(…)` of what comes before it.
 
-After a helper that may move the packet's data (`pull`, `xdp_adjust_head` and the like), the verifier wants what
-was read from the packet to be read again.
+After a helper that may move the packet's data (`pull`, `xdp_adjust_head` and the like), the verifier wants
+what was read from the packet to be read again.
 """
 
 from __future__ import annotations
@@ -204,7 +204,7 @@ def redirect_peer(ifindex: u32, flags: u64 = 0) -> i64:
 
 @helper(152, since=(5, 10))
 def redirect_neigh(ifindex: u32, hop: NextHop, size: u32, flags: u64 = 0) -> i64:
-    """Send the packet to an interface and the link-layer address of `hop`; with size 0, of its own next hop."""
+    """Send the packet to an interface and the link-layer address of `hop`; size 0: its own next hop."""
     _in_program()
 
 

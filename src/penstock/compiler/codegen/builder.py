@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from penstock.compiler import ir
 from penstock.compiler.failure import compile_error
+from penstock.compiler.target import MAX_ARGUMENTS
 from penstock.errors import CompileError
 from penstock.lang.types import BoolType, IntType, Type
 
 if TYPE_CHECKING:
     from penstock.compiler.codegen.module import Module
-
-MAX_ARGUMENTS = 5
-"""BPF passes arguments in registers r1 to r5."""
 
 Emitter = TypeVar("Emitter", bound=Callable[..., Any])
 

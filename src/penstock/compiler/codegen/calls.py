@@ -5,7 +5,6 @@ from __future__ import annotations
 from penstock.compiler import ir
 from penstock.compiler.codegen.arithmetic import U64, resize
 from penstock.compiler.codegen.builder import (
-    MAX_ARGUMENTS,
     Builder,
     expression,
     llvm_type,
@@ -13,6 +12,7 @@ from penstock.compiler.codegen.builder import (
     statement,
 )
 from penstock.compiler.codegen.memory import pointee
+from penstock.compiler.target import MAX_ARGUMENTS
 from penstock.lang.types import BoolType, IntType
 
 RINGBUF_RESERVE = 131

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from penstock.compiler import ir
-from penstock.compiler.failure import SourceOf
+from penstock.compiler.btf import identifier
+from penstock.compiler.failure import SourceOf, source_text
 
 
 class DebugInfo:
@@ -28,7 +31,7 @@ class DebugInfo:
         flags = "DISPFlagDefinition" if entry else "DISPFlagDefinition | DISPFlagLocalToUnit"
         kind = self._void if function.result is None else self._returning
         return self._add(
-            f'distinct !DISubprogram(name: "{_identifier(function.name)}", scope: {file}, file: {file}, '
+            f'distinct !DISubprogram(name: "{identifier(function.name)}", scope: {file}, file: {file}, '
             f"line: {line}, scopeLine: {line}, type: {kind}, spFlags: {flags}, unit: {self._unit})"
         )
 
@@ -48,9 +51,8 @@ class DebugInfo:
 
     def _file(self, path: str) -> str:
         if path not in self._files:
-            source = self._source_of(path) if self._source_of else None
-            tail = "" if source is None else f", source: {_quote(source)}"
-            self._files[path] = self._add(f'!DIFile(filename: {_quote(path)}, directory: ""{tail})')
+            name, source = _quote(path), _quote(source_text(path, self._source_of))
+            self._files[path] = self._add(f'!DIFile(filename: {name}, directory: "", source: {source})')
         return self._files[path]
 
     def _add(self, node: str) -> str:
@@ -59,13 +61,12 @@ class DebugInfo:
 
 
 def _quote(text: str) -> str:
-    """Return an LLVM string: anything but plain ASCII as two hexadecimal digits."""
-    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
-        return f'"{text}"'
-    plain = set(range(0x20, 0x7F)) - {ord('"'), ord("\\")}
-    return '"' + "".join(chr(c) if c in plain else f"\\{c:02X}" for c in text.encode()) + '"'
+    """Return an LLVM string: anything but plain ASCII as hexadecimal digits."""
+    return '"' + _SPECIAL.sub(_escape, text) + '"'
 
 
-def _identifier(name: str) -> str:
-    """Return a name that BTF accepts: a C identifier of at most 127 characters."""
-    return "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in name)[:127]
+def _escape(found: re.Match[str]) -> str:
+    return "".join(f"\\{byte:02X}" for byte in found[0].encode("utf-8", "replace"))
+
+
+_SPECIAL = re.compile(r"[^ !#-\[\]-~]")

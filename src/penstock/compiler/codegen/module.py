@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 
 from penstock.compiler import ir
@@ -10,9 +9,8 @@ from penstock.compiler.codegen import arithmetic, calls, control, memory, packet
 from penstock.compiler.codegen.builder import Builder
 from penstock.compiler.codegen.debuginfo import DebugInfo
 from penstock.compiler.failure import SourceOf
+from penstock.compiler.target import TRIPLE
 from penstock.lang.maps import MapSpec
-
-TRIPLE = "bpfel" if sys.byteorder == "little" else "bpfeb"
 
 MAP_SYMBOL, VALUE_SYMBOL, FUNCTION = "map.", "value.", "function."
 """Prefixes of symbols: a map and the value of a Global (the map's name follows), a function (its number)."""

@@ -14,10 +14,8 @@ from penstock.compiler import ir
 from penstock.compiler.codegen.arithmetic import U64, resize
 from penstock.compiler.codegen.builder import Builder, expression, llvm_type, statement
 from penstock.compiler.codegen.memory import HIDE, hide, hide_integer, pointee
+from penstock.compiler.target import MAX_PACKET_OFFSET
 from penstock.lang.types import IntType
-
-MAX_OFFSET = 0xFFFF
-"""How far into a packet the verifier lets anything be."""
 
 
 @expression(ir.ContextLoad)
@@ -81,7 +79,7 @@ def _packet_read(b: Builder, node: ir.PacketRead) -> str:
     size = pointee(node).size
     outside, join = b.label("outside"), b.label("read")
     if isinstance(node.offset, ir.Const):
-        if node.offset.value > MAX_OFFSET - size:
+        if node.offset.value > MAX_PACKET_OFFSET - size:
             return "null"
         start, end = _bounds(b, node.context)
         pointer = b.let(f"getelementptr inbounds i8, ptr {start}, i64 {node.offset.value}")
@@ -89,7 +87,7 @@ def _packet_read(b: Builder, node: ir.PacketRead) -> str:
         offset = resize(b, b.value(node.offset), node.offset.type, U64)
         start, end = _bounds(b, node.context)
         bits = node.offset.type.bits if isinstance(node.offset.type, IntType) else 64
-        pointer = _place(b, start, offset, bits, MAX_OFFSET - size, outside)
+        pointer = _place(b, start, offset, bits, MAX_PACKET_OFFSET - size, outside)
     limit = b.let(f"getelementptr i8, ptr {pointer}, i64 {size}")
     inside = b.block
     b.branch(b.let(f"icmp ugt ptr {limit}, {end}"), outside, join)
@@ -104,7 +102,9 @@ def _place(b: Builder, start: str, offset: str, bits: int, limit: int, outside: 
     Where inlining makes the offset a constant, nothing need be hidden.
     """
     b.module.declare("declare i1 @llvm.is.constant.i64(i64)")
-    constant, varying, near, far, place = (b.label(name) for name in ("constant", "varying", "near", "far", "at"))
+    constant, varying, near, far, place = (
+        b.label(name) for name in ("constant", "varying", "near", "far", "at")
+    )
     b.branch(b.let(f"call i1 @llvm.is.constant.i64(i64 {offset})"), constant, varying)
     b.place(constant)
     b.branch(b.let(f"icmp ugt i64 {offset}, {limit}"), outside, near)
@@ -123,9 +123,10 @@ def _place(b: Builder, start: str, offset: str, bits: int, limit: int, outside: 
 def _forget(b: Builder, offset: str, bits: int) -> str:
     """Return the same offset (beyond 32 bits: a larger one), of which the verifier knows nothing.
 
-    It goes through the upper half of a stack slot: the verifier only knows the value of whole slots and lower halves. If it knew that an offset is 14, 18 or
-    22, after a loop over VLAN tags, it would walk all that follows once for each: a pointer's offset counts as
-    precise, and states are merged only if such values agree.
+    It goes through the upper half of a stack slot: the verifier keeps the values of whole slots and of lower
+    halves. If it knew that an offset is 14, 18 or 22, after a loop over VLAN tags, it would walk all that
+    follows once for each: what is added to a pointer counts as precise (`mark_chain_precision` in
+    kernel/bpf/verifier.c), and states are merged only where precise values agree.
     """
     if bits > 32:
         high = b.let(f"lshr i64 {offset}, 32")
