@@ -32,23 +32,28 @@ class KernelError(PenstockError):
 class VerifierError(KernelError):
     """The kernel's verifier refused a program.
 
-    `reason` is what it objects to; `file`, `line` and `source` say where (line 0 if it names no instruction);
-    `log` is all that it said.
+    `reason` says what for; `file`, `line` and `source` where (line 0 if it names no place). `excerpt` is what
+    the verifier itself said at last, `log` all that it said, and `omitted` counts the lines in between.
     """
 
-    def __init__(self, reason: str, *, file: str, line: int, source: str, log: str) -> None:
-        self.reason, self.file, self.line, self.source, self.log = reason, file, line, source, log
+    def __init__(
+        self,
+        reason: str,
+        *,
+        file: str,
+        line: int,
+        source: str,
+        excerpt: tuple[str, ...],
+        omitted: int,
+        log: str,
+    ) -> None:
+        self.reason, self.file, self.line, self.source = reason, file, line, source
+        self.excerpt, self.omitted, self.log = excerpt, omitted, log
         super().__init__(reason, file, line)
 
     def __str__(self) -> str:
-        text = f"{self.file}:{self.line}: {self.reason}" if self.line else f"{self.file}: {self.reason}"
-        if self.source.strip():
-            text += f"\n    {self.source.strip()}"
-        lines = [line for line in self.log.splitlines() if line.strip() and not line.startswith(_LOG_TOTALS)]
-        told = lines[-_TOLD_LINES:]
-        omitted = f" ({len(lines) - len(told)} lines omitted)" if len(lines) > len(told) else ""
-        return "\n".join([f"{text}\n  verifier{omitted}:", *(f"    {line.strip()}" for line in told)])
-
-
-_TOLD_LINES = 3
-_LOG_TOTALS = ("processed ", "verification time ", "stack depth ")
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        source = [f"    {self.source}"] if self.source else []
+        omitted = f" ({self.omitted} lines omitted)" if self.omitted else ""
+        said = [f"  the verifier said{omitted}:", *(f"    {line}" for line in self.excerpt)]
+        return "\n".join([f"{place}: {self.reason}", *source, *said])

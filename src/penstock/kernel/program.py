@@ -39,10 +39,9 @@ _log = logging.getLogger(__name__)
 
 _NEEDS: Final = (Capability.BPF, Capability.NET_ADMIN)
 
-# log_level and size of each attempt to hear the verifier's reason. Kernels before 5.2 take at most 16 MiB,
+# log_level and size of each attempt to hear the verifier's reason. Kernels before 5.2 take less than 16 MiB,
 # and those before 6.4 keep the beginning, not the end: level 4 gives the reason without the way to it.
-_LARGEST_LOG: Final = (1 << 24) - 1
-_LOGS: Final = ((1, 1 << 16), (1, _LARGEST_LOG), (4, 1 << 16))
+_LOGS: Final = ((1, (1 << 24) - 1), (4, 1 << 16))
 
 # include/uapi/linux/bpf.h: src_reg of an ld_imm64 or a call that refers to something
 _PSEUDO: Final = {RelocationKind.MAP: 1, RelocationKind.MAP_VALUE: 2, RelocationKind.KFUNC: 2}
@@ -134,7 +133,7 @@ def _load(spec: ProgramSpec, attributes: ProgLoad) -> int:
             return bpf(Command.PROG_LOAD, attributes)
         except OSError as error:
             log = buffer.value.decode(errors="replace")
-            if error.errno != errno.ENOSPC or (size == _LARGEST_LOG and "\nprocessed " in log):
+            if error.errno != errno.ENOSPC or "\nprocessed " in log:
                 break
     if log.strip():
         raise explain(spec, log) from refused

@@ -1,4 +1,4 @@
-"""What the verifier's log means: the reason in words, and the Python line."""
+"""Why the verifier refused a program, and at which Python line."""
 
 from __future__ import annotations
 
@@ -7,29 +7,43 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from penstock.errors import VerifierError
+from penstock.kernel.reasons import reason
 
 if TYPE_CHECKING:
     from penstock.compiler.spec import ProgramSpec, SourceLine
 
-_INSTRUCTION: Final = re.compile(r"^(\d+): \(", re.MULTILINE)
+_INSTRUCTION: Final = re.compile(r"(\d+): \([0-9a-f]{2}\)")
+_STATE: Final = re.compile(r"\d+: |from \d+ |;| R\d| frame|caller:|callee:|cur state|old state")
 _TOTALS: Final = ("processed ", "verification time ", "stack depth ")
 
 
 def explain(spec: ProgramSpec, log: str) -> VerifierError:
-    """Return the error for a program that the verifier refused with this log."""
-    messages = [line for line in log.splitlines() if line.strip() and not line.startswith(_TOTALS)]
-    reason = messages[-1] if messages else "no reason given"
-    place = _place(spec, log)
-    if place is None:
-        return VerifierError(reason, file=f"program {spec.name}", line=0, source="", log=log)
-    source = linecache.getline(place.file, place.line)
-    return VerifierError(reason, file=place.file, line=place.line, source=source, log=log)
+    """Return the error for a program that the verifier refused with this log.
+
+    The log shows the instructions on the way to the error, with registers and lines of source, then the
+    objection in a line or two, then totals.
+    """
+    lines = [line for line in log.splitlines() if line.strip() and not line.startswith(_TOTALS)]
+    walk = [index for index, line in enumerate(lines) if _INSTRUCTION.match(line)]
+    last = walk[-1] if walk else -1
+    objection = [line for line in lines[last + 1 :] if not _STATE.match(line)]
+    why, named = reason("\n".join(objection))
+    looked_at = _INSTRUCTION.match(lines[last]) if walk else None
+    place = _place(spec, int(looked_at[1]) if named is None and looked_at else named)
+    return VerifierError(
+        why,
+        file=place.file if place else f"program {spec.name}",
+        line=place.line if place else 0,
+        source=linecache.getline(place.file, place.line).strip() if place else "",
+        excerpt=(*(line.strip() for line in lines[last : last + 1] if walk), *objection),
+        omitted=len(lines) - len(objection) - bool(walk),
+        log=log,
+    )
 
 
-def _place(spec: ProgramSpec, log: str) -> SourceLine | None:
-    """Return the source of the last instruction that the log looks at."""
-    looked_at = _INSTRUCTION.findall(log)
-    if not looked_at:
+def _place(spec: ProgramSpec, instruction: int | None) -> SourceLine | None:
+    """Return the source of an instruction."""
+    if instruction is None:
         return None
-    before = [line for line in spec.lines if line.instruction <= int(looked_at[-1])]
+    before = [line for line in spec.lines if line.instruction <= instruction]
     return before[-1] if before else None
