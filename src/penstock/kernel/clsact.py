@@ -96,7 +96,7 @@ class ClsactLink(Link):
     """A filter that runs a program. Detached by `close`, or when the process exits; not by SIGKILL."""
 
     def __init__(self, program: Program, interface: Interface, direction: Direction, *, first: bool) -> None:
-        self.program, self.interface, self.how = program, interface, f"clsact {direction}"
+        self.program, self.interface, self.how = program.name, interface, f"clsact {direction}"
         self._network = Network()
         self._parent = _PARENTS[direction]
         description = f"link of {program.name} to {interface} ({self.how})"

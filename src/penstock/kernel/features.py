@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import functools
-import os
 import re
 import struct
 import sys
@@ -35,7 +35,7 @@ from penstock.lang.struct import Struct
 from penstock.lang.types import resolve, u32, u64
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
 _CLONE_NEWNET: Final = 0x40000000
 _LOOPBACK: Final = Interface("lo", 1)
@@ -78,10 +78,20 @@ def _supported(feature: Feature) -> bool:
     return True
 
 
-def running_kernel() -> tuple[int, int]:
-    """Return the first two numbers of the kernel's version."""
-    major, minor = re.findall(r"\d+", os.uname().release)[:2]
-    return int(major), int(minor)
+@contextlib.contextmanager
+def using(*features: Feature) -> Generator[None]:
+    """Add to a KernelError from within which of these features this kernel lacks, if it does."""
+    try:
+        yield
+    except KernelError as error:
+        refused = isinstance(error.__cause__, OSError) and error.__cause__.errno not in (
+            errno.EPERM,
+            errno.EBUSY,
+        )
+        lacking = [str(feature) for feature in features if refused and not feature.supported()]
+        if not lacking:
+            raise
+        raise KernelError(f"{error}: this kernel has no {', no '.join(lacking)}") from error.__cause__
 
 
 def _instruction(code: int, dst: int = 0, src: int = 0, offset: int = 0, immediate: int = 0) -> bytes:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar, cast, overload
 
+from penstock.errors import KernelError
 from penstock.kernel import features
 from penstock.kernel.array import Array, Global, PerCpuArray
 from penstock.kernel.hash import Hash, PerCpuHash
 from penstock.kernel.interface import find_interface
-from penstock.kernel.map import Map, create_map
+from penstock.kernel.map import Map, create_map, open_pinned_map
 from penstock.kernel.program import Program, load_program
 from penstock.kernel.references import ArrayOfMaps, DevMap, ProgArray, XskMap
 from penstock.kernel.ringbuf import Ring
 from penstock.kernel.tcx import Direction, attach_tcx
 from penstock.kernel.xdp import XdpMode, attach_xdp
 from penstock.lang import maps as lang
+from penstock.lang.program import ProgramKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,14 +51,14 @@ _KINDS: Final[dict[type[lang.MapSpec], type[Map]]] = {
 
 def load(
     *specs: ProgramSpec,
-    maps: Mapping[lang.MapSpec, Map] | None = None,
+    maps: Mapping[lang.MapSpec, Map | str | os.PathLike[str]] | None = None,
     keys: Mapping[SourceProgram, ProgramSpec] | None = None,
 ) -> Loaded:
     """Create the maps that the programs use and load the programs: all of them, or none.
 
     Args:
         specs: The programs. A map spec that several of them use is one map.
-        maps: Maps that exist already, for these specs; they stay the caller's to close.
+        maps: Maps that exist already, for these specs: objects, which stay the caller's to close, or pins.
         keys: Further names by which `Loaded` gives out the programs: what they were compiled from.
 
     Raises:
@@ -74,17 +77,21 @@ class Loaded:
     def __init__(
         self,
         specs: Sequence[ProgramSpec],
-        maps: Mapping[lang.MapSpec, Map],
+        maps: Mapping[lang.MapSpec, Map | str | os.PathLike[str]],
         keys: Mapping[SourceProgram, ProgramSpec],
     ) -> None:
-        self._maps = dict(maps)
+        self._given = maps
+        self._maps: dict[lang.MapSpec, Map] = {}
         self._programs: dict[ProgramSpec | SourceProgram, Program] = {}
         with contextlib.ExitStack() as owned:
             self._owned = owned
+            for map_spec in maps:
+                self._map(map_spec, map_spec.name)
             for spec in specs:
                 for map_spec, name in zip(spec.maps, spec.map_names, strict=True):
                     self._map(map_spec, name)
-                self._programs[spec] = owned.enter_context(load_program(spec, self._maps))
+                with features.using(features.XDP if spec.kind is ProgramKind.XDP else features.TC):
+                    self._programs[spec] = owned.enter_context(load_program(spec, self._maps))
             for key, spec in keys.items():
                 self._programs[key] = self._programs[spec]
             self._owned = owned.pop_all()
@@ -115,7 +122,10 @@ class Loaded:
         Raises:
             KernelError: No such interface, a program is there already (it stays), or no CAP_NET_ADMIN.
         """
-        return self._owned.enter_context(attach_xdp(self[program], find_interface(interface), mode))
+        where = find_interface(interface)
+        loaded = self._program(program, ProgramKind.XDP)
+        with features.using(features.XDP_LINKS):
+            return self._owned.enter_context(attach_xdp(loaded, where, mode))
 
     def attach_tc(
         self,
@@ -139,9 +149,11 @@ class Loaded:
         Raises:
             KernelError: No such interface, or CAP_NET_ADMIN is missing.
         """
-        where, loaded = find_interface(interface), self[program]
+        where = find_interface(interface)
+        loaded = self._program(program, ProgramKind.SCHED_CLS)
         if via == "tcx" or (via == "auto" and features.TCX.supported()):
-            return self._owned.enter_context(attach_tcx(loaded, where, direction, first=first))
+            with features.using(features.TCX):
+                return self._owned.enter_context(attach_tcx(loaded, where, direction, first=first))
         if via == "auto":
             _log.info("TCX needs Linux 6.6: using clsact on %s", where)
         from penstock.kernel.clsact import ClsactLink  # noqa: PLC0415 (pyroute2 is slow to import)
@@ -200,16 +212,37 @@ class Loaded:
         """Create another map like `spec`, such as an inner one of an `ArrayOfMaps`; it goes with the rest."""
         return self._create(spec, spec.name)
 
+    def _program(self, key: ProgramSpec | SourceProgram, kind: ProgramKind) -> Program:
+        program = self[key]
+        if program.kind is not kind:
+            raise KernelError(
+                f"cannot attach {program.name} as {kind.name}: it is a program for {program.kind.name}"
+            )
+        return program
+
     def _map(self, spec: lang.MapSpec, name: str) -> Map:
-        """Return the one map of a spec, which is created when it is first met."""
+        """Return the one map of a spec, which is created, or opened, when it is first met."""
         if spec not in self._maps:
-            self._maps[spec] = self._create(spec, name)
+            given = self._given.get(spec)
+            if isinstance(given, Map):
+                self._maps[spec] = given
+            elif given is None:
+                self._maps[spec] = self._create(spec, name)
+            else:
+                self._maps[spec] = self._own(spec, open_pinned_map(spec, given), name)
         return self._maps[spec]
 
     def _create(self, spec: lang.MapSpec, name: str) -> Map:
+        needed = [features.MAPS[spec.kind]] if spec.kind in features.MAPS else []
+        if spec.flags & lang.MMAPABLE:
+            needed.append(features.MAP_MEMORY)
+        with features.using(*needed):
+            return self._own(spec, create_map(spec, name), name)
+
+    def _own(self, spec: lang.MapSpec, descriptor: int, name: str) -> Map:
         if isinstance(spec, lang.RingBuf):
             ring = cast("lang.RingBuf[Any]", spec)
             self._map(ring.losses, ring.losses.name)
-            return self._owned.enter_context(Ring(ring, create_map(ring, name), self[ring.losses], name))
+            return self._owned.enter_context(Ring(ring, descriptor, self[ring.losses], name))
         kind = next(_KINDS[cls] for cls in type(spec).__mro__ if cls in _KINDS)
-        return self._owned.enter_context(kind(spec, create_map(spec, name), name))
+        return self._owned.enter_context(kind(spec, descriptor, name))

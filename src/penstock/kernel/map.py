@@ -5,15 +5,20 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import os
 from typing import TYPE_CHECKING, Final
 
+from penstock.compiler.btf import encode
 from penstock.errors import KernelError
 from penstock.kernel import memlock
 from penstock.kernel.attempt import attempt
 from penstock.kernel.attributes import MapCreate, MapElement, MapInfo
+from penstock.kernel.btf import load_btf
 from penstock.kernel.capabilities import Capability
 from penstock.kernel.handle import Handle, object_info, object_name
+from penstock.kernel.pins import open_pin
 from penstock.kernel.syscall import Command, bpf
+from penstock.lang.maps import holds_opaque
 from penstock.lang.struct import StructType
 from penstock.lang.types import SpinLock, resolve
 
@@ -105,8 +110,26 @@ def create_map(spec: MapSpec, name: str = "") -> int:
         if spec.inner is not None:
             template = Handle(create_map(spec.inner), describe(spec.inner, ""))
             shape.inner_map_fd = borrowed.enter_context(template).fileno()
+        if spec.value_type is not None and holds_opaque(spec.value_type):
+            assert spec.key_type is not None  # what has values has keys
+            blob, ids = encode([spec.key_type, spec.value_type])
+            shape.btf_fd = borrowed.enter_context(load_btf(blob)).fileno()
+            shape.btf_key_type_id, shape.btf_value_type_id = ids
         with attempt(f"create {describe(spec, name)}", Capability.BPF, Capability.NET_ADMIN):
             return bpf(Command.MAP_CREATE, shape)
+
+
+def open_pinned_map(spec: MapSpec, path: str | os.PathLike[str]) -> int:
+    """Return a descriptor of the map pinned at `path`. KernelError if there is none, or of another shape."""
+    descriptor = open_pin(path)
+    info = object_info(descriptor, MapInfo)
+    sizes = [kind.size if kind else 0 for kind in (spec.key_type, spec.value_type)]
+    if (info.type, info.key_size, info.value_size, info.max_entries) != (spec.kind, *sizes, spec.entries):
+        os.close(descriptor)
+        raise KernelError(
+            f"cannot use the pin {os.fspath(path)} as {describe(spec, '')}: it has another shape"
+        )
+    return descriptor
 
 
 def describe(spec: MapSpec, name: str) -> str:

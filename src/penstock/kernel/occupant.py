@@ -7,9 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from penstock.kernel.attributes import GetId, ProgInfo
-from penstock.kernel.handle import Handle, object_info
-from penstock.kernel.syscall import Command, bpf
+from penstock.kernel.program import program_name
 
 if TYPE_CHECKING:
     from penstock.kernel.interface import Interface
@@ -22,7 +20,7 @@ def xdp_occupant(interface: Interface) -> str:
         return "another XDP program"
     owners = [f"{_command(process)} ({process.name})" for process in _holders(number)]
     by = f" of {', '.join(owners)}" if owners else ""
-    return f"XDP program {_name(number)}(id {number}){by}"
+    return f"XDP program {program_name(number)} (id {number}){by}"
 
 
 def _xdp_program(interface: Interface) -> int | None:
@@ -31,15 +29,6 @@ def _xdp_program(interface: Interface) -> int | None:
     with IPRoute() as netlink:
         links: Any = cast("Any", netlink).get_links(interface.index)
         return next((link.get_nested("IFLA_XDP", "IFLA_XDP_PROG_ID") for link in links), None)
-
-
-def _name(number: int) -> str:
-    """Return the program's name with a space behind it, or nothing without CAP_SYS_ADMIN."""
-    with contextlib.suppress(OSError):
-        found = Handle(bpf(Command.PROG_GET_FD_BY_ID, GetId(number)), f"program {number}")
-        with found:
-            return object_info(found.fileno(), ProgInfo).name.decode() + " "
-    return ""
 
 
 def _holders(number: int) -> list[Path]:

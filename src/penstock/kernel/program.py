@@ -15,7 +15,7 @@ from penstock.compiler.spec import RelocationKind
 from penstock.errors import KernelError
 from penstock.kernel import memlock, testrun
 from penstock.kernel.attempt import attempt
-from penstock.kernel.attributes import ProgInfo, ProgLoad
+from penstock.kernel.attributes import GetId, ProgInfo, ProgLoad
 from penstock.kernel.btf import kernel_functions, load_btf
 from penstock.kernel.capabilities import Capability
 from penstock.kernel.handle import Handle, object_info, object_name
@@ -117,6 +117,17 @@ def open_program(path: str | os.PathLike[str]) -> Program:
         os.close(descriptor)
         raise KernelError(f"cannot open the pin {os.fspath(path)}: no XDP or tc program")
     return Program(descriptor, info.name.decode(), ProgramKind(info.type))
+
+
+def program_name(number: int) -> str:
+    """Return the name of the program with this number, or just the number without CAP_SYS_ADMIN."""
+    with contextlib.suppress(OSError), _by_number(number) as program:
+        return object_info(program.fileno(), ProgInfo).name.decode() or str(number)
+    return str(number)
+
+
+def _by_number(number: int) -> Handle:
+    return Handle(bpf(Command.PROG_GET_FD_BY_ID, GetId(number)), f"program {number}")
 
 
 def _load(spec: ProgramSpec, attributes: ProgLoad) -> int:

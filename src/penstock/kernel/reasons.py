@@ -52,8 +52,8 @@ _TABLE: Final = (
     ),
     (
         (
-            r"invalid (?:(?:indirect )?(?:read from|access to) )?stack (?:R\d+ )?off (?P<off>-?\d+)\+(?P<at>\d+) "
-            r"size (?P<size>\d+)"
+            r"invalid (?:(?:indirect )?(?:read from|access to) )?stack (?:R\d+ )?"
+            r"off (?P<off>-?\d+)\+(?P<at>\d+) size (?P<size>\d+)"
         ),
         "never written: byte {at} of {size} on the stack at offset {off}",
     ),

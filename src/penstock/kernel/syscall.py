@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import re
 from enum import IntEnum
 from typing import Final
 
@@ -29,6 +30,12 @@ _NUMBER: Final = {
     "sparc64": 349,
     "mips64": 5315,
 }.get(os.uname().machine)
+
+
+def running_kernel() -> tuple[int, int]:
+    """Return the first two numbers of the kernel's version."""
+    major, minor = re.findall(r"\d+", os.uname().release)[:2]
+    return int(major), int(minor)
 
 
 class Command(IntEnum):

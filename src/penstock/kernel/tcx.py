@@ -23,4 +23,4 @@ def attach_tcx(program: Program, interface: Interface, direction: Direction, *, 
     with attempt(f"attach {program.name} to {interface} by TCX {direction}", Capability.NET_ADMIN):
         flags = _BEFORE if first else 0
         descriptor = create_link(program, interface, _ATTACH_TYPES[direction], flags)
-    return BpfLink(program, interface, f"TCX {direction}", descriptor)
+    return BpfLink(program.name, interface, f"TCX {direction}", descriptor)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from penstock.errors import VerifierError
 from penstock.kernel.reasons import reason
+from penstock.kernel.syscall import running_kernel
 
 if TYPE_CHECKING:
     from penstock.compiler.spec import ProgramSpec, SourceLine
@@ -28,6 +29,13 @@ def explain(spec: ProgramSpec, log: str) -> VerifierError:
     last = walk[-1] if walk else -1
     objection = [line for line in lines[last + 1 :] if not _STATE.match(line)]
     why, named = reason("\n".join(objection))
+    if why.startswith("this kernel has no helper"):
+        newer = [
+            f"{name} (Linux {since[0]}.{since[1]})"
+            for name, since in spec.helpers
+            if since > running_kernel()
+        ]
+        why = f"this kernel has no {', no '.join(newer)}" if newer else why
     looked_at = _INSTRUCTION.match(lines[last]) if walk else None
     place = _place(spec, int(looked_at[1]) if named is None and looked_at else named)
     return VerifierError(

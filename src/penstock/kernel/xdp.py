@@ -52,4 +52,4 @@ def _attach(program: Program, interface: Interface, mode: Literal["native", "gen
                 raise
             there = xdp_occupant(interface)
             raise KernelError(f"cannot {action}: {there} is there and stays; detach it first") from error
-    return BpfLink(program, interface, f"XDP {mode}", descriptor)
+    return BpfLink(program.name, interface, f"XDP {mode}", descriptor)
