@@ -1,6 +1,7 @@
 """Fixtures for all tests: a lab, the usual three hosts, and a look for what was left behind."""
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,16 @@ from penstock.lab import Host, Interface, Lab
 
 hypothesis.settings.register_profile("penstock", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("penstock")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test that `needs` features newer than this kernel; fail it if the kernel ought to have them."""
+    kernel = tuple(map(int, re.findall(r"\d+", os.uname().release)[:2]))
+    for feature in [feature for mark in item.iter_markers("needs") for feature in mark.args]:
+        if not feature.supported():
+            if kernel >= feature.since:
+                pytest.fail(f"this kernel should have {feature}, but does not")
+            pytest.skip(f"needs {feature}")
 
 
 @pytest.fixture(scope="session", autouse=True)
