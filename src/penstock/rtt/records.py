@@ -1,10 +1,11 @@
-"""What the RTT programs hand to Python: one record type for all events, and the aggregates."""
+"""What the RTT programs hand to Python: one record type for all events, counters, aggregates."""
 
 from __future__ import annotations
 
 from enum import IntEnum
 
-from penstock.lang import Array, Struct, array, be16, u8, u32, u64
+from penstock.lang import Array, Struct, array, be16, be64, u8, u32, u64
+from penstock.net.ip import Address
 
 
 class EventKind(IntEnum):
@@ -28,7 +29,7 @@ class Reason(IntEnum):
 
 
 class Trigger(IntEnum):
-    """Who made a flow open or close: an endpoint as named in the event, or neither (timeout)."""
+    """Who made a flow open or close: an endpoint as named in the event, or neither (a time-out)."""
 
     NONE = 0
     SOURCE = 1
@@ -38,8 +39,10 @@ class Trigger(IntEnum):
 class Event(Struct):
     """An RTT or a change of a flow. Times in ns, `timestamp` on the monotonic clock.
 
-    The flow is named as ePPing names it: `source` sent the packet that was timed, `destination` its reply;
-    `sent` counts what the source sent, `received` what the destination did. IPv4 addresses are mapped
+    An event is about one direction of a flow, and named as pping and ePPing name it, after the packets that
+    reply: `destination` sent the packet that was timed, `source` its reply, so the RTT is that between here
+    and `source`. `sent` counts packets from `destination` to `source`, which may be timed; `received` those
+    that may reply. Bytes are payload; a super-packet (GSO, GRO) counts as one. IPv4 addresses are mapped
     (::ffff:a.b.c.d, RFC 4291); for ICMP both ports are the echo identifier.
     """
 
@@ -50,8 +53,8 @@ class Event(Struct):
     sent_bytes: u64
     received_packets: u64
     received_bytes: u64
-    source: Array[u8] = array(16)
-    destination: Array[u8] = array(16)
+    source: Address
+    destination: Address
     source_port: be16
     destination_port: be16
     protocol: u8
@@ -65,17 +68,34 @@ class Event(Struct):
 
 
 class Counters(Struct):
-    """What one CPU counted for the whole run; nothing is left out in silence."""
+    """What one CPU counted since the start: whatever could not be measured, by reason.
+
+    Packets: `not_ip`; `truncated`, which end within a header; `other` IP packets, neither TCP nor echo or no
+    first fragment; `no_timestamp`, TCP without the option; `slots_busy`, due to be timed while too many of
+    the same direction were. Flows: `candidates` have been seen in one direction; `flows_created` were
+    answered; `flows_refused` found no room; `flows_closed` ended or timed out. `prefixes_refused` counts
+    packets whose prefix found no room: they are in the backup.
+    """
 
     packets: u64
     not_ip: u64
-    no_timestamp: u64
     truncated: u64
+    other: u64
+    no_timestamp: u64
+    slots_busy: u64
+    rtts: u64
+    candidates: u64
     flows_created: u64
     flows_refused: u64
     flows_closed: u64
-    slots_busy: u64
-    rtts: u64
+    prefixes_refused: u64
+
+
+class Occupancy(Struct):
+    """What the last sweep left in the tables: answered flows, and candidates."""
+
+    flows: u64
+    candidates: u64
 
 
 SUB_BUCKETS = 16
@@ -91,18 +111,16 @@ BUCKETS = OCTAVES * SUB_BUCKETS
 
 
 class Prefix(Struct):
-    """Key of an aggregate: the network part of an address, mapped if IPv4."""
+    """Key of an aggregate: the network part of an address, mapped if IPv4, upper half first."""
 
-    address: Array[u8] = array(16)
-    family: u8
-    reserved: Array[u8] = array(7)
+    address: Array[be64] = array(2)
 
 
 class Aggregate(Struct):
-    """One CPU's sums for a prefix in one interval. Bytes are IP lengths.
+    """One CPU's sums for a prefix in one interval. Times in ns; bytes are IP lengths.
 
-    `sent` is traffic from addresses in the prefix, `received` towards them. ECN by code point: not-ECT, ECT(1),
-    ECT(0), CE, of what was sent and received together.
+    `sent` is traffic from addresses in the prefix, `received` towards them. ECN by code point: not-ECT,
+    ECT(1), ECT(0), CE, of what was sent and received together.
     """
 
     last_seen: u64

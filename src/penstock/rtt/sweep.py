@@ -1,0 +1,79 @@
+"""Flows that have been silent for too long are closed by a program that Python runs now and then."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from penstock.lang import XDP_PASS, Struct, Xdp, helpers, u32, u64, xdp
+from penstock.lang.program import Program
+from penstock.net.ip import Protocol
+from penstock.rtt.events import send_change
+from penstock.rtt.flows import forget
+from penstock.rtt.records import EventKind, Reason, Trigger
+from penstock.rtt.tables import Direction, Entry, Flow, FlowKey, State, Tables
+
+# The times are those of ePPing: bpf-examples, pping/pping_kern.c.
+TCP_TIMEOUT: Final = 300_000_000_000
+ICMP_TIMEOUT: Final = 30_000_000_000
+UNANSWERED_TIMEOUT: Final = 30_000_000_000
+
+
+class _Sweep(Struct):
+    """A sweep in progress: its time, and what it has left."""
+
+    now: u64
+    flows: u64
+    candidates: u64
+
+
+def sweep_program(tables: Tables) -> Program:
+    """Return the program that sets the coarse clock, closes what timed out, and counts what is left."""
+
+    def visit(key: FlowKey, entry: Entry, state: _Sweep) -> int:
+        _visit(tables, key, entry.flow, state)
+        return 0
+
+    @xdp
+    def sweep(_packet: Xdp) -> int:
+        state = _Sweep(now=helpers.ktime_get_ns())
+        tables.clock.value = state.now
+        tables.flows.for_each(visit, state)
+        tables.pending.for_each(visit, state)
+        tables.occupancy.value.flows = state.flows
+        tables.occupancy.value.candidates = state.candidates
+        return XDP_PASS
+
+    return sweep
+
+
+def _visit(tables: Tables, key: FlowKey, flow: Flow, state: _Sweep) -> None:
+    if flow.seen != 0 and state.now - flow.seen > _timeout(key, flow):
+        _time_out(tables, key, 0, flow.directions[0], state.now)
+        _time_out(tables, key, 1, flow.directions[1], state.now)
+        counters = tables.counters.lookup(0)
+        if counters is not None:
+            forget(tables, key, flow, counters)
+    elif flow.counted != 0:
+        state.flows += 1
+    else:
+        state.candidates += 1
+
+
+def _timeout(key: FlowKey, flow: Flow) -> u64:
+    if flow.counted == 0:
+        return UNANSWERED_TIMEOUT
+    return TCP_TIMEOUT if key.protocol == Protocol.TCP else ICMP_TIMEOUT
+
+
+def _time_out(tables: Tables, key: FlowKey, side: u32, direction: Direction, now: u64) -> None:
+    """Report the end of a direction. `side`: 0 if the low endpoint sends."""
+    if direction.state == State.OPEN and tables.options.flow_events:
+        send_change(
+            tables,
+            key,
+            side ^ 1,
+            kind=EventKind.CLOSING,
+            reason=Reason.TIMEOUT,
+            trigger=Trigger.NONE,
+            timestamp=now,
+        )
