@@ -28,6 +28,7 @@ from penstock.compiler.frontend.values import (
     annotated_type,
     default_int,
     describe,
+    specialised,
 )
 from penstock.lang.program import Program, ProgramKind, Tc, Xdp
 from penstock.lang.types import IntType, Type, i32, i64, u32
@@ -153,6 +154,7 @@ def _bind_one(
         ):
             raise scope.error(node, f"{what} is {kind.name}, this is {describe(value)}")
         return value.type, value
+    kind = kind if isinstance(value, Static) else specialised(kind, value.type)
     argument = fit(scope, node, value, kind, what)
     if isinstance(kind, ir.PointerType) and isinstance(kind.to, AnyArray):
         assert isinstance(argument.type, ir.PointerType)
@@ -330,6 +332,7 @@ def callback(
     for name, kind in zip(names, offered, strict=True):
         wanted = annotated_type(_hint(source, scope.builder, name))
         by_reference = isinstance(kind, ir.PointerType) and wanted == kind.to
+        wanted = wanted and specialised(wanted, kind)
         if wanted is None or (wanted != kind and not by_reference):
             raise error_at(source.loc(source.tree), f"{name} of {source.tree.name} is given {kind.name}")
         parameters.append(Parameter(name, wanted, by_reference=by_reference and isinstance(wanted, IntType)))

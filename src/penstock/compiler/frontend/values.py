@@ -102,6 +102,15 @@ def _optional(options: tuple[Any, ...]) -> Type | None:
     return ir.PointerType(inner.to, nullable=True) if isinstance(inner, ir.PointerType) else None
 
 
+def specialised(kind: Type, given: Type | None) -> Type:
+    """`kind` of a parameter, for an argument of type `given`: it may be a Struct derived from the one annotated."""
+    if isinstance(kind, ir.PointerType) and isinstance(given, ir.PointerType):
+        wanted, have = (Struct.__class_of__.get(side) for side in (kind.to, given.to))  # type: ignore[arg-type]
+        if wanted and have and issubclass(have, wanted):
+            return ir.PointerType(given.to, nullable=kind.nullable)
+    return kind
+
+
 def default_int(value: int) -> IntType:
     """The type of an integer that nothing else gives one: 64 bits."""
     return i64 if value < 0 else u64  # type: ignore[return-value]  # IntType objects at run time
