@@ -7,14 +7,13 @@ Nothing here uses penstock. tcpdump writes the capture, scapy reads the file, `p
 from tests.truth.capture import Capture
 from tests.truth.compare import Comparison, compare, reported_rtts
 from tests.truth.packet import Packet, parse
-from tests.truth.rtts import Rtt, Rules, passive_rtts, rtts_of
+from tests.truth.rtts import Rtt, passive_rtts, rtts_of
 
 __all__ = [
     "Capture",
     "Comparison",
     "Packet",
     "Rtt",
-    "Rules",
     "compare",
     "parse",
     "passive_rtts",

@@ -6,13 +6,12 @@ from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, IPv6
 from scapy.layers.l2 import Ether
 from scapy.utils import wrpcap
 
-from tests.truth import Rules, rtts_of
+from tests.truth import rtts_of
 
 ETHERNET = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")  # given, lest scapy asks the network
 A, B = ("192.0.2.1", 1000), ("192.0.2.2", 2000)
 US = 1000  # ns
-START = 1_700_000_000 * 10**9
-ANY = Rules(first_edge=False)
+START = 1_700_000_000 * 10**9  # ns; times in tests are µs, a second later
 
 
 def segment(time, source, target, tsval, tsecr, data=b"data", flags="A"):
@@ -27,16 +26,22 @@ def ack(time, source, target, tsval, tsecr):
 
 @pytest.fixture
 def judge(tmp_path):
-    """RTTs of packets, as (µs of the reply, RTT in µs, who replied)."""
+    """RTTs of packets, as (µs of the reply, RTT in µs, who replied).
 
-    def rtts(packets, rules=ANY):
+    Before the packets there is a pure ACK in every direction of the flows, with the TSval `earlier`.
+    """
+
+    def rtts(packets, *, earlier=1, syn=False):
+        ways = {
+            (f[IP].src, f[TCP].sport, f[IP].dst, f[TCP].dport) for _, f in packets if earlier and TCP in f
+        }
+        before = [ack(-10, way[:2], way[2:], earlier, 1) for way in sorted(ways)]
+        for time, frame in before + packets:
+            frame.time = START // 10**9 + 1 + time / 10**6
         path = tmp_path / "made.pcap"
-        frames = []
-        for time, frame in packets:
-            frame.time = START // 10**9 + time / 10**6
-            frames.append(frame)
-        wrpcap(str(path), frames, nano=False)
-        return [((rtt.timestamp - START) // US, rtt.rtt // US, rtt.src_ip) for rtt in rtts_of(path, rules)]
+        wrpcap(str(path), [frame for _, frame in before + packets], nano=False)
+        found = rtts_of(path, syn=syn)
+        return [((rtt.timestamp - START) // US - 10**6, rtt.rtt // US, rtt.src_ip) for rtt in found]
 
     return rtts
 
@@ -69,6 +74,10 @@ def test_pure_acks_are_not_timed(judge):
     assert judge([ack(0, A, B, 10, 5), ack(150, B, A, 6, 10)]) == []
 
 
+def test_data_is_not_timed_if_a_pure_ack_was_first_with_its_tsval(judge):
+    assert judge([ack(0, A, B, 10, 5), segment(30, A, B, 10, 5), ack(150, B, A, 6, 10)]) == []
+
+
 def test_a_fin_is_timed(judge):
     packets = [segment(0, A, B, 10, 5, data=b"", flags="FA"), ack(150, B, A, 6, 10)]
     assert judge(packets) == [(150, 150, B[0])]
@@ -82,7 +91,7 @@ def test_an_older_tsval_is_not_timed(judge):
 def test_tsvals_wrap_around(judge):
     packets = [segment(0, A, B, 2**32 - 1, 5), ack(5, B, A, 6, 2**32 - 1)]
     packets += [segment(10, A, B, 3, 5), ack(17, B, A, 6, 3)]
-    assert judge(packets) == [(5, 5, B[0]), (17, 7, B[0])]
+    assert judge(packets, earlier=2**32 - 9) == [(5, 5, B[0]), (17, 7, B[0])]
 
 
 def test_zero_is_neither_timed_nor_matched(judge):
@@ -100,6 +109,11 @@ def test_flows_do_not_answer_each_other(judge):
     assert judge(packets) == [(60, 50, B[0])]
 
 
+def test_the_first_tsval_seen_is_not_timed(judge):
+    packets = [segment(0, A, B, 10, 5), ack(9, B, A, 6, 10), segment(20, A, B, 11, 5), ack(31, B, A, 6, 11)]
+    assert judge(packets, earlier=None) == [(31, 11, B[0])]
+
+
 HANDSHAKE = [
     segment(0, A, B, 10, 0, data=b"", flags="S"),
     segment(40, B, A, 5, 10, data=b"", flags="SA"),
@@ -108,21 +122,27 @@ HANDSHAKE = [
 
 
 def test_syn_packets_are_skipped(judge):
-    assert judge(HANDSHAKE) == []
+    assert judge(HANDSHAKE, earlier=None) == []
 
 
 def test_syn_packets_count_if_asked_for(judge):
-    assert judge(HANDSHAKE, Rules(syn=True)) == [(40, 40, B[0]), (90, 50, A[0])]
+    assert judge(HANDSHAKE, earlier=None, syn=True) == [(40, 40, B[0]), (90, 50, A[0])]
 
 
-def test_the_first_tsval_seen_waits_for_a_change(judge):
-    packets = [segment(0, A, B, 10, 5), ack(9, B, A, 6, 10), segment(20, A, B, 11, 5), ack(31, B, A, 6, 11)]
-    assert judge(packets, Rules()) == [(31, 11, B[0])]
+@pytest.mark.parametrize("syn", [False, True])
+def test_after_a_syn_the_next_tsval_is_timed_at_once(judge, syn):
+    packets = [*HANDSHAKE, segment(100, A, B, 11, 5), ack(130, B, A, 5, 11)]
+    assert judge(packets, earlier=None, syn=syn)[-1] == (130, 30, B[0])
 
 
-def test_after_a_syn_there_is_no_need_to_wait(judge):
-    packets = [*HANDSHAKE, segment(100, A, B, 11, 5), ack(130, B, A, 6, 11)]
-    assert judge(packets, Rules(syn=True))[-1] == (130, 30, B[0])
+def test_data_with_the_tsval_of_its_syn_is_not_timed(judge):
+    packets = [*HANDSHAKE, segment(100, A, B, 10, 5), ack(130, B, A, 5, 10)]
+    assert judge(packets, earlier=None) == []
+
+
+def test_a_new_connection_of_the_same_name_starts_anew(judge):
+    packets = [segment(-5, A, B, 2**30, 7), *HANDSHAKE, segment(100, A, B, 11, 5), ack(130, B, A, 5, 11)]
+    assert judge(packets, earlier=None) == [(130, 30, B[0])]
 
 
 def test_icmp(judge):
@@ -131,7 +151,7 @@ def test_icmp(judge):
 
     packets = [echo(0, A, B, 8, 0), echo(30, B, A, 0, 0), echo(31, B, A, 0, 0)]
     packets += [echo(100, A, B, 8, 1), echo(120, A, B, 8, 1), echo(130, B, A, 0, 1)]
-    assert judge(packets, Rules()) == [(30, 30, B[0]), (130, 30, B[0])]
+    assert judge(packets) == [(30, 30, B[0]), (130, 30, B[0])]
 
 
 def test_icmpv6_with_nanoseconds(tmp_path):

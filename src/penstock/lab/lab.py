@@ -187,9 +187,7 @@ def _exit_on_sigterm() -> Generator[None]:
         return
 
     def leave(number: int, _frame: FrameType | None) -> None:
-        signal.signal(
-            number, signal.SIG_IGN
-        )  # timeout(1) sends it twice; the second must not stop the unwinding
+        signal.signal(number, signal.SIG_IGN)  # timeout(1) sends it twice: let the first unwind
         sys.exit(128 + number)
 
     signal.signal(signal.SIGTERM, leave)
