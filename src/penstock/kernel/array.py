@@ -127,7 +127,8 @@ class Shared(Map):
             pages = -(-stride * self.spec.entries // mmap.PAGESIZE)
             with attempt(f"map the memory of {self._description}"):
                 self._mapping = mmap.mmap(self.fileno(), pages * mmap.PAGESIZE)
-        return np.ndarray((self.spec.entries,), self.spec.value_type.dtype, self._mapping, strides=(stride,))
+        shared = np.frombuffer(self._mapping, np.uint8)  # unlike ndarray(), it keeps the memory from going
+        return np.ndarray((self.spec.entries,), self.spec.value_type.dtype, shared, strides=(stride,))
 
     def close(self) -> None:
         """Let go of the map. Its memory goes with the last view of it."""

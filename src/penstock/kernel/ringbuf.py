@@ -46,12 +46,12 @@ class Ring(Map, Generic[V]):
             }
         )
         with attempt(f"map the memory of {self._description}"):
-            self._own = mmap.mmap(descriptor, mmap.PAGESIZE)
-            self._data = mmap.mmap(
+            self._consumer = mmap.mmap(descriptor, mmap.PAGESIZE)
+            self._producer = mmap.mmap(
                 descriptor, mmap.PAGESIZE + 2 * self._size, prot=mmap.PROT_READ, offset=mmap.PAGESIZE
             )
-        self._consumed = np.ndarray((), np.uint64, self._own)
-        self._produced = np.ndarray((), np.uint64, self._data)
+        self._consumed = np.ndarray((), np.uint64, self._consumer)
+        self._produced = np.ndarray((), np.uint64, self._producer)
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLIN)
 
@@ -72,6 +72,7 @@ class Ring(Map, Generic[V]):
 
         A record that a program is still writing ends the run. Does not wait: the array may be empty.
         """
+        self.fileno()  # not when closed
         start = int(self._consumed)
         count = (int(self._produced) - start) // self._step
         fence()  # headers are read after the position that covers them
@@ -86,6 +87,12 @@ class Ring(Map, Generic[V]):
         self._consumed[...] = start + len(slots) * self._step
         return records
 
+    def close(self) -> None:
+        """Let go of the ring. Records that were read stay: they are copies."""
+        super().close()
+        self._consumer.close()
+        self._producer.close()
+
     def _slots(self, start: int, count: int) -> np.ndarray[Any, Any]:
         offset = mmap.PAGESIZE + start % self._size
-        return np.ndarray((count,), self._slot, self._data, offset)
+        return np.ndarray((count,), self._slot, self._producer, offset)
