@@ -13,10 +13,10 @@ from penstock.rtt.records import Event, EventKind
 DTYPE = Event.__layout__.dtype
 
 
-def packed(address: str) -> list[int]:
+def packed(address: str) -> bytes:
     """Sixteen bytes; IPv4 mapped."""
     parsed = ip_address(address)
-    return list((parsed if isinstance(parsed, IPv6Address) else IPv6Address(f"::ffff:{parsed}")).packed)
+    return (parsed if isinstance(parsed, IPv6Address) else IPv6Address(f"::ffff:{parsed}")).packed
 
 
 def event(**fields: Any) -> npt.NDArray[Any]:
@@ -39,7 +39,8 @@ def event(**fields: Any) -> npt.NDArray[Any]:
     } | fields
     record = np.zeros(1, DTYPE)
     for name, value in values.items():
-        record[name] = packed(value) if name in ("source", "destination") else value
+        is_address = name in ("source", "destination")
+        record[name] = np.frombuffer(packed(value), DTYPE[name]) if is_address else value
     return record
 
 
@@ -52,11 +53,12 @@ def many(count: int, flows: int, seed: int = 1) -> npt.NDArray[Any]:
     """RTTs of that many flows, half IPv4 and half IPv6, at random."""
     random = np.random.default_rng(seed)
     addresses = random.integers(0, 256, (2, flows, 16), dtype=np.uint8)
-    addresses[:, ::2, :12] = packed("10.0.0.0")[:12]
+    addresses[:, ::2, :12] = list(packed("10.0.0.0")[:12])
     flow = random.integers(0, flows, count)
     events = np.zeros(count, DTYPE)
     events["timestamp"] = 10**12 + np.cumsum(random.integers(0, 5000, count))
-    events["source"], events["destination"] = addresses[:, flow]
+    for name, each in zip(("source", "destination"), addresses, strict=True):
+        events[name] = each[flow].reshape(-1).view(DTYPE[name])
     events["source_port"] = random.integers(0, 65536, flows)[flow]
     events["destination_port"] = 443
     events["protocol"] = 6

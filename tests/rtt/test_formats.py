@@ -18,7 +18,7 @@ from penstock.rtt.records import EventKind, Reason, Trigger
 from tests.rtt.events import event, many, together
 
 OFFSET = 1_732_387_200_000_000_000  # 2024-11-23 18:40:00 UTC
-AGGREGATION = Aggregation(seconds=10, timeout_seconds=30, prefix_v4=24, prefix_v6=48, buckets=416)
+AGGREGATION = Aggregation(seconds=10, prefix_v4=24, prefix_v6=48, buckets=416)
 OPENING = {"kind": EventKind.OPENING, "reason": Reason.SYN_ACK, "trigger": Trigger.DESTINATION}
 REPORT = Report(
     prefix="10.0.0.0/24",
@@ -166,7 +166,6 @@ class TestJson:
             "timestamp",
             "bins",
             "aggregation_interval_ns",
-            "timeout_interval_ns",
             "ipv4_prefix_len",
             "ipv6_prefix_len",
         ]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.rtt.aggregates import summarise
+from penstock.rtt.aggregates import name_prefixes, summarise
 from penstock.rtt.histogram import LOWER, MIDDLE, bucket_of, percentiles
 from penstock.rtt.records import BUCKETS, Aggregate, Prefix
 from tests.rtt.events import packed
@@ -72,14 +72,14 @@ def record(values: list[int], **counters: Any) -> npt.NDArray[Any]:
 def keys(*addresses: str) -> npt.NDArray[Any]:
     made = np.zeros(len(addresses), Prefix.__layout__.dtype)
     for key, address in zip(made, addresses, strict=True):
-        key["address"] = packed(address)
+        key["address"] = np.frombuffer(packed(address), ">u8")
     return made
 
 
 @given(rtts, st.lists(st.integers(MICROSECOND, MINUTE), max_size=50))
 def test_cpus_are_summed(first: list[int], second: list[int]) -> None:
     values = np.array([[record(first, sent_packets=2), record(second, sent_packets=3)]])
-    (report,) = summarise(keys("10.1.2.0"), values, 24, 48)
+    (report,) = summarise(["10.1.2.0/24"], values)
     both = first + second
     assert report.prefix == "10.1.2.0/24"
     assert report.sent.packets == 5
@@ -97,21 +97,24 @@ def test_cpus_are_summed(first: list[int], second: list[int]) -> None:
     assert sum(count for _, count in report.rtts.histogram) == len(both)
 
 
-def test_reports_are_sorted_and_idle_prefixes_left_out() -> None:
+def test_idle_prefixes_are_left_out() -> None:
     busy = record([2000], sent_packets=1, sent_bytes=60, tcp_packets=1, tcp_bytes=60, ecn=[0, 0, 0, 1])
     quiet = record([], received_packets=4, received_bytes=400)
-    values = np.array([[busy, busy], [quiet, quiet], [record([]), record([])], [busy, quiet]])
-    found = summarise(keys("2001:db8::", "10.2.0.0", "10.1.0.0", "9.0.0.0"), values, 16, 32)
-    assert [each.prefix for each in found] == ["9.0.0.0/16", "10.2.0.0/16", "2001:db8::/32"]
-    assert found[0].protocols["TCP"] == (1, 60)
-    assert found[0].rtts is not None
-    assert found[0].rtts.count == 1
-    assert found[1].rtts is None
-    assert found[1].received == (8, 800)
-    assert found[2].ecn == (0, 0, 0, 2)
-    assert found[2].rtts is not None
-    assert found[2].rtts.minimum == 2000
+    values = np.array([[busy, quiet], [record([]), record([])], [quiet, quiet], [busy, busy]])
+    first, second, third = summarise(["a", "b", "c", "d"], values)
+    assert [first.prefix, second.prefix, third.prefix] == ["a", "c", "d"]
+    assert first.protocols["TCP"] == (1, 60)
+    assert first.rtts is not None
+    assert (first.rtts.count, first.rtts.minimum) == (1, 2000)
+    assert second.rtts is None
+    assert second.received == (8, 800)
+    assert third.ecn == (0, 0, 0, 2)
+
+
+def test_prefixes_are_named() -> None:
+    found = name_prefixes(keys("10.2.0.0", "2001:db8::"), 16, 32)
+    assert found == ["10.2.0.0/16", "2001:db8::/32"]
 
 
 def test_no_prefixes() -> None:
-    assert summarise(keys(), np.zeros((0, 2), Aggregate.__layout__.dtype), 24, 48) == []
+    assert summarise([], np.zeros((0, 2), Aggregate.__layout__.dtype)) == []

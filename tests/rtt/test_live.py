@@ -19,7 +19,22 @@ from penstock.rtt.totals import Totals
 from tests.rtt.events import event, many, together
 
 SECOND = 1_000_000_000
-TOTALS = Totals(83.2, 1_234_567, 4567, 45, 11, 131_072, 0, 0, 0, 0, 0)
+TOTALS = Totals(
+    seconds=83.2,
+    packets=1_234_567,
+    rtts=4567,
+    events=4600,
+    flows_seen=45,
+    flows_now=11,
+    flows_room=131_072,
+    lost=0,
+    evicted=0,
+    refused=0,
+    busy=0,
+    truncated=0,
+    without=0,
+    prefixes=0,
+)
 
 
 def state_of(*rtts: int, **fields: Any) -> Any:

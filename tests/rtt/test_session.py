@@ -25,6 +25,7 @@ MS = 1_000_000
 TOTALS = Totals(
     seconds=1.5,
     packets=7,
+    rtts=4,
     events=5,
     flows_seen=2,
     flows_now=1,
@@ -34,6 +35,8 @@ TOTALS = Totals(
     refused=0,
     busy=0,
     truncated=0,
+    without=0,
+    prefixes=0,
 )
 REPORT = Report("10.0.0.0/24", Traffic(1, 60), Traffic(0, 0), {}, (1, 0, 0, 0), None)
 
@@ -42,7 +45,7 @@ class FakeSource:
     """Events given beforehand, some of them only once the programs are detached."""
 
     def __init__(self, *batches: Events, last: Events | None = None) -> None:
-        self.interfaces = ["eth0", "eth1"]
+        self.interfaces: Sequence[str] = ["eth0", "eth1"]
         self.batches = list(batches)
         self.last = last
         self.vanishing: list[str] = []
@@ -224,7 +227,7 @@ class TestPrinter:
         assert [len(json.loads(each.read_text())) for each in (old, path)] == [4, 3]
 
     def test_removed(self, tmp_path: Path) -> None:
-        printer = make(tmp_path / "a", aggregation=Aggregation(1, 30, 24, 48, 416))
+        printer = make(tmp_path / "a", aggregation=Aggregation(1, 24, 48, 416))
         printer.begin()
         (tmp_path / "a").unlink()
         printer.reopen()
@@ -256,6 +259,8 @@ class TestPrinter:
 
 
 def test_totals_say_what_was_missed() -> None:
-    assert str(TOTALS) == "5 events, 7 packets in 1.5 s; 2 flows, 1 now in a table of 16; nothing missed"
+    assert str(TOTALS) == (
+        "4 RTTs of 7 packets in 1.5 s, 5 events; 2 flows, 1 now in a table of 16; nothing missed"
+    )
     lossy = Totals(**{**TOTALS.__dict__, "lost": 3, "busy": 1})
     assert str(lossy).endswith("16; 3 events lost, 1 packets not timed")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -52,21 +52,21 @@ class Report(NamedTuple):
     rtts: Rtts | None
 
 
-def summarise(keys: Records, values: Records, prefix_v4: int, prefix_v6: int) -> list[Report]:
-    """Return a report for each prefix that saw traffic, in the order of their addresses.
+def name_prefixes(keys: Records, prefix_v4: int, prefix_v6: int) -> list[str]:
+    """Return `Prefix` records as text; `prefix_v4` and `prefix_v6` are lengths in bits."""
+    names = [name_address(key.tobytes()) for key in keys["address"]]
+    return [f"{name}/{prefix_v6 if ':' in name else prefix_v4}" for name in names]
 
-    `keys` are n `Prefix` records, `values` the `Aggregate` records, of shape (n, CPUs). `prefix_v4`
-    and `prefix_v6` are lengths in bits.
-    """
-    order = np.lexsort(keys["address"].T[::-1])
-    keys, values = keys[order], values[order]
+
+def summarise(prefixes: Sequence[str], values: Records) -> list[Report]:
+    """Return a report for each prefix that saw traffic. `values`: `Aggregate` records, (prefixes, CPUs)."""
     rtts = _rtts(values)
     counters = [name for name in values.dtype.names or () if name.endswith(("packets", "bytes"))]
     sums: dict[str, list[int]] = {n: values[n].sum(axis=1, dtype=np.uint64).tolist() for n in counters}
     ecn = values["ecn"].sum(axis=1).tolist()
     return [
         Report(
-            prefix=_name_prefix(key, prefix_v4, prefix_v6),
+            prefix=prefix,
             sent=Traffic(sums["sent_packets"][row], sums["sent_bytes"][row]),
             received=Traffic(sums["received_packets"][row], sums["received_bytes"][row]),
             protocols={
@@ -76,7 +76,7 @@ def summarise(keys: Records, values: Records, prefix_v4: int, prefix_v6: int) ->
             ecn=tuple(ecn[row]),
             rtts=rtts.get(row),
         )
-        for row, key in enumerate(keys)
+        for row, prefix in enumerate(prefixes)
         if sums["sent_packets"][row] or sums["received_packets"][row]
     ]
 
@@ -101,8 +101,3 @@ def _sparse(histograms: Records) -> Iterator[list[tuple[int, int]]]:
     for histogram in histograms:
         buckets = np.flatnonzero(histogram)
         yield list(zip(LOWER[buckets].tolist(), histogram[buckets].tolist(), strict=True))
-
-
-def _name_prefix(key: Any, prefix_v4: int, prefix_v6: int) -> str:
-    text = name_address(key["address"].tobytes())
-    return f"{text}/{prefix_v6 if ':' in text else prefix_v4}"

@@ -113,7 +113,7 @@ def _header(totals: Totals, interfaces: Sequence[str], sort: str) -> tuple[Text,
         ("penstock rtt ", "bold"), (" ".join(interfaces), "bold cyan"), f"  {minutes:02}:{seconds:02}"
     )
     title.append(f"  by {sort}, q ends", "dim")
-    counts = Text(f"{totals.events:,} events  {totals.flows_now:,} flows of {totals.flows_room:,}")
+    counts = Text(f"{totals.rtts:,} RTTs  {totals.flows_now:,} flows of {totals.flows_room:,}")
     counts.append(f"  {totals.flows_seen:,} seen  ")
     for what, count in totals.missed.items():
         counts.append(f"{count:,} {what}  ", "red")

@@ -25,8 +25,8 @@ POLL: Final = _SECOND // 20
 class Source(HasFileno, Protocol):
     """What measures: `Monitor`, which says what these do."""
 
-    interfaces: list[str]
-
+    @property
+    def interfaces(self) -> Sequence[str]: ...  # noqa: D102
     def read(self) -> Events: ...  # noqa: D102
     def reports(self) -> Sequence[Report]: ...  # noqa: D102
     def sweep(self) -> None: ...  # noqa: D102
@@ -80,12 +80,13 @@ class Session:
         self._left = count
         self._interval = interval
         self.failure: KernelError | None = None
-        self.loop.on(source, self._read, edge=True)
-        self.loop.every(POLL, lambda _: self._read())
         self.loop.every(_SECOND, lambda _: self._source.sweep())
         self.loop.every(_SECOND // 5, lambda _: self._check_interfaces())
         if interval is not None:
             self.loop.every(interval, self._report)
+        else:
+            self.loop.on(source, self._read, edge=True)
+            self.loop.every(POLL, lambda _: self._read())
         if duration is not None:
             self.loop.every(duration, lambda _: self.loop.stop())
 
@@ -132,6 +133,8 @@ class Session:
     def _finish(self) -> None:
         """Take what came before the programs were detached; an interval that is not over counts as one."""
         self._source.detach()
-        self._read()
+        self._source.sweep()
         if self._interval is not None:
             self._report(time.monotonic_ns())
+        else:
+            self._read()

@@ -11,6 +11,8 @@ MISSED: Final = {
     "refused": "flows not recorded",
     "busy": "packets not timed",
     "truncated": "packets cut short",
+    "without": "TCP packets without timestamps",
+    "prefixes": "packets of prefixes not recorded",
 }
 """Counters of what was missed, in words."""
 
@@ -21,11 +23,12 @@ class Totals:
 
     Missed: `lost` events found the ring buffer full; `evicted` flows made room for others; `refused` ones
     found none; `busy` packets were due for timing while all slots of their flow were taken; `truncated` ones
-    end within a header.
+    end within a header; those `without` have no TCP timestamps; `prefixes` found no room for an aggregate.
     """
 
     seconds: float
     packets: int
+    rtts: int
     events: int
     flows_seen: int
     flows_now: int
@@ -35,6 +38,8 @@ class Totals:
     refused: int
     busy: int
     truncated: int
+    without: int
+    prefixes: int
 
     @property
     def missed(self) -> dict[str, int]:
@@ -44,6 +49,6 @@ class Totals:
     def __str__(self) -> str:
         missed = ", ".join(f"{count} {what}" for what, count in self.missed.items()) or "nothing missed"
         return (
-            f"{self.events} events, {self.packets} packets in {self.seconds:.1f} s; {self.flows_seen} flows, "
-            f"{self.flows_now} now in a table of {self.flows_room}; {missed}"
+            f"{self.rtts} RTTs of {self.packets} packets in {self.seconds:.1f} s, {self.events} events; "
+            f"{self.flows_seen} flows, {self.flows_now} now in a table of {self.flows_room}; {missed}"
         )

@@ -17,7 +17,6 @@ class Aggregation(NamedTuple):
     """How reports are made: the interval in seconds, prefix lengths in bits, buckets of a histogram."""
 
     seconds: float
-    timeout_seconds: float
     prefix_v4: int
     prefix_v6: int
     buckets: int

@@ -104,7 +104,6 @@ def _aggregation(aggregation: Aggregation) -> str:
             "timestamp": time.time_ns(),
             "bins": aggregation.buckets,
             "aggregation_interval_ns": round(aggregation.seconds * 1e9),
-            "timeout_interval_ns": round(aggregation.timeout_seconds * 1e9),
             "ipv4_prefix_len": aggregation.prefix_v4,
             "ipv6_prefix_len": aggregation.prefix_v6,
         }
