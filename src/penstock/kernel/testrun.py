@@ -86,7 +86,7 @@ def run_each(program: Program, packets: Sequence[bytes]) -> npt.NDArray[np.int32
         f"run program {program.name} on {len(packets)} packets", Capability.BPF, Capability.NET_ADMIN
     ):
         for index, packet in enumerate(packets):
-            attributes.data_size_in = len(packet)
+            attributes.data_size_in, attributes.data_size_out = len(packet), 0  # the kernel writes to both
             bpf(Command.PROG_TEST_RUN, attributes)
             results[index] = attributes.retval
             attributes.data_in += len(packet)
