@@ -24,9 +24,7 @@ class Objects:
         return cls(*(frozenset(_ids(command)) for command in commands))
 
     def __sub__(self, earlier: Objects) -> Objects:
-        return Objects(
-            self.programs - earlier.programs, self.maps - earlier.maps, self.links - earlier.links
-        )
+        return Objects(self.programs - earlier.programs, self.maps - earlier.maps, self.links - earlier.links)
 
     def __bool__(self) -> bool:
         return bool(self.programs or self.maps or self.links)

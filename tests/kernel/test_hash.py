@@ -73,7 +73,9 @@ def test_what_is_no_key_or_value_is_refused(loaded, key, value, error):
 def test_a_full_map_says_so(loaded):
     table = loaded.create(HashMap(u32, u64, 2, name="small"))
     table[1] = table[2] = 0
-    with pytest.raises(KernelError, match=r"cannot store an entry of map small \(HashMap, 2\): all 2 are taken"):
+    with pytest.raises(
+        KernelError, match=r"cannot store an entry of map small \(HashMap, 2\): all 2 are taken"
+    ):
         table[3] = 0
 
 

@@ -17,18 +17,20 @@ from tests.kernel.assembler import (
     R2,
     R3,
     R10,
-    W,
     MapAddress,
+    W,
     add,
     call,
     exit_,
     jump_if,
-    load as read,
     mov,
     mov_reg,
     program,
     returning,
     store_imm,
+)
+from tests.kernel.assembler import (
+    load as read,
 )
 
 TAIL_CALL, LOOKUP = 12, 1

@@ -24,7 +24,7 @@ from penstock.kernel.cells import Cells
 from penstock.kernel.handle import Handle
 from penstock.kernel.interface import Interface
 from penstock.kernel.map import Map, create_map
-from penstock.kernel.program import Program
+from penstock.kernel.program import SLEEPABLE, Program
 from penstock.kernel.statistics import run_statistics
 from penstock.kernel.syscall import Command, bpf
 from penstock.kernel.tcx import attach_tcx
@@ -119,7 +119,11 @@ _EXCHANGE: Final = (
 def _load(code: bytes, kind: ProgramKind = ProgramKind.XDP) -> Program:
     held, free = ctypes.create_string_buffer(code, len(code)), ctypes.create_string_buffer(b"GPL")
     attributes = ProgLoad(
-        prog_type=kind, insn_cnt=len(code) // 8, insns=ctypes.addressof(held), license=ctypes.addressof(free)
+        prog_type=kind,
+        insn_cnt=len(code) // 8,
+        insns=ctypes.addressof(held),
+        license=ctypes.addressof(free),
+        prog_flags=SLEEPABLE if kind is ProgramKind.SYSCALL else 0,
     )
     return Program(bpf(Command.PROG_LOAD, attributes), "probe", kind)
 
@@ -251,6 +255,10 @@ MAPS: Final = {
 
 XDP: Final = Feature("XDP programs", "packets before the stack", (4, 8), _runs(_RETURN))
 TC: Final = Feature("tc programs", "packets at the tc hooks", (4, 1), _runs(_RETURN, ProgramKind.SCHED_CLS))
+SYSCALL: Final = Feature(
+    "syscall programs", "sweeps of tables", (5, 14), lambda: _load(_RETURN, ProgramKind.SYSCALL).close()
+)
+PROGRAMS: Final = {ProgramKind.XDP: XDP, ProgramKind.SCHED_CLS: TC, ProgramKind.SYSCALL: SYSCALL}
 SUBPROGRAMS: Final = Feature("functions in programs", "subprograms, callbacks", (4, 16), _runs(_SUBPROGRAM))
 SPIN_LOCKS: Final = Feature("spin locks", "values changed as a whole", (5, 1), _helper(93))
 LOOPS: Final = Feature("bounded loops", "loops that are not unrolled", (5, 3), _runs(_LOOP))
@@ -279,6 +287,7 @@ FEATURES: Final = (
     XDP_LINKS,
     FETCHING_ATOMICS,
     FOR_EACH,
+    SYSCALL,
     TIMERS,
     TCX,
     CLSACT,

@@ -90,7 +90,7 @@ class Loaded:
             for spec in specs:
                 for map_spec, name in zip(spec.maps, spec.map_names, strict=True):
                     self._map(map_spec, name)
-                with features.using(features.XDP if spec.kind is ProgramKind.XDP else features.TC):
+                with features.using(features.PROGRAMS[spec.kind]):
                     self._programs[spec] = owned.enter_context(load_program(spec, self._maps))
             for key, spec in keys.items():
                 self._programs[key] = self._programs[spec]

@@ -46,6 +46,7 @@ _LOGS: Final = ((1, (1 << 24) - 1), (4, 1 << 16))
 # include/uapi/linux/bpf.h: src_reg of an ld_imm64 or a call that refers to something
 _PSEUDO: Final = {RelocationKind.MAP: 1, RelocationKind.MAP_VALUE: 2, RelocationKind.KFUNC: 2}
 _PSEUDO_FUNC: Final = 4
+SLEEPABLE: Final = 1 << 4  # BPF_FSLEEPABLE, which a SYSCALL program must say it is
 _LD_IMM64: Final = 0x18
 
 
@@ -81,6 +82,10 @@ class Program(Handle):
         """Run the program once on each packet; return what it returned for each. For very many of them."""
         return testrun.run_each(self, packets)
 
+    def run(self) -> int:
+        """Run a `syscall` program and return what it returns. Linux 5.14."""
+        return testrun.call(self)
+
     def statistics(self) -> Statistics:
         """Return what the kernel counted, on all CPUs, while `run_statistics` were on. Linux 5.1."""
         info = object_info(self.fileno(), ProgInfo)
@@ -103,6 +108,7 @@ def load_program(spec: ProgramSpec, maps: Mapping[MapSpec, Map]) -> Program:
         insns=ctypes.addressof(code),
         license=ctypes.addressof(license_name),
         prog_name=object_name(spec.name),
+        prog_flags=SLEEPABLE if spec.kind is ProgramKind.SYSCALL else 0,
     )
     with contextlib.ExitStack() as borrowed:
         _describe(spec, attributes, borrowed)

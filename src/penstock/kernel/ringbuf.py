@@ -65,6 +65,7 @@ class Ring(Map, Generic[V]):
 
         A program that submits with NO_WAKEUP does not end the wait; what is there when it begins, does.
         """
+        self.fileno()  # not when closed
         return bool(self._poll.poll(None if timeout is None else timeout * 1000))
 
     def read(self, limit: int | None = None) -> np.ndarray[Any, Any]:

@@ -93,6 +93,14 @@ def run_each(program: Program, packets: Sequence[bytes]) -> npt.NDArray[np.int32
     return results.view(np.int32)
 
 
+def call(program: Program) -> int:
+    """Run a program that takes nothing; see `Program.run`."""
+    attributes = TestRun(prog_fd=program.fileno())
+    with attempt(f"run program {program.name}", Capability.BPF):
+        bpf(Command.PROG_TEST_RUN, attributes)
+    return _signed(attributes.retval)
+
+
 def _context(kind: ProgramKind, given: Mapping[str, int], length: int) -> npt.NDArray[np.uint8]:
     """Return the context structure with the given fields set."""
     fields = np.zeros(_CONTEXTS[kind][1], np.uint8)
