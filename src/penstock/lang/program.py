@@ -18,6 +18,7 @@ class ProgramKind(IntEnum):
 
     SCHED_CLS = 3
     XDP = 6
+    SYSCALL = 31
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,14 @@ def xdp(function: Callable[[Xdp], int]) -> Program:
 def tc(function: Callable[[Tc], int]) -> Program:
     """Mark a tc program: it sees packets on ingress or egress, and returns a `TC_` action."""
     return Program(function, ProgramKind.SCHED_CLS)
+
+
+def syscall(function: Callable[[], int]) -> Program:
+    """Mark a program that Python runs, by `loaded[program].run()`, for work on maps while packets go on.
+
+    Unlike the others it may be interrupted at any time. Linux 5.14.
+    """
+    return Program(function, ProgramKind.SYSCALL)
 
 
 def subprogram(function: F) -> F:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from penstock.lang import XDP_PASS, Struct, Xdp, helpers, u32, u64, xdp
+from penstock.lang import Struct, helpers, syscall, u32, u64
 from penstock.lang.program import Program
 from penstock.net.ip import Protocol
 from penstock.rtt.events import send_change
@@ -33,15 +33,15 @@ def sweep_program(tables: Tables) -> Program:
         _visit(tables, key, entry.flow, state)
         return 0
 
-    @xdp
-    def sweep(_packet: Xdp) -> int:
+    @syscall
+    def sweep() -> int:
         state = _Sweep(now=helpers.ktime_get_ns())
         tables.clock.value = state.now
         tables.flows.for_each(visit, state)
         tables.pending.for_each(visit, state)
         tables.occupancy.value.flows = state.flows
         tables.occupancy.value.candidates = state.candidates
-        return XDP_PASS
+        return 0
 
     return sweep
 

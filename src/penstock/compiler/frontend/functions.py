@@ -30,10 +30,18 @@ from penstock.compiler.frontend.values import (
     describe,
     specialised,
 )
-from penstock.lang.program import Program, ProgramKind, Tc, Xdp
+from penstock.lang.program import Packet, Program, ProgramKind, Tc, Xdp
 from penstock.lang.types import IntType, Type, i32, i64, u32
 
 MAX_ARGUMENTS = 5  # registers r1 to r5 of the BPF calling convention
+
+
+_ENTRIES: dict[ProgramKind, tuple[type[Packet] | None, Any]] = {
+    ProgramKind.XDP: (Xdp, u32),
+    ProgramKind.SCHED_CLS: (Tc, i32),
+    ProgramKind.SYSCALL: (None, i32),
+}
+"""What each kind of program is given, and the integer that it returns."""
 
 
 @dataclass(frozen=True)
@@ -53,14 +61,15 @@ def lower(program: Program) -> ir.Unit:
     source = source_of(program.function)
     unit = ir.Unit(program.name, program.kind, functions=[], maps=[], map_names=[])
     builder = UnitBuilder(unit)
-    packet, result = (Xdp, u32) if program.kind is ProgramKind.XDP else (Tc, i32)
+    packet, result = _ENTRIES[program.kind]
     names = [arg.arg for arg in source.tree.args.args]
-    if len(names) != 1 or _hint(source, builder, "return") is not int:
+    if len(names) != (packet is not None) or _hint(source, builder, "return") is not int:
+        takes, parameter = ("one packet", f"packet: {packet.__name__}") if packet else ("nothing", "")
         raise source.error(
-            source.tree,
-            f"a program takes one packet and returns int: def f(packet: {packet.__name__}) -> int",
+            source.tree, f"this program takes {takes} and returns int: def f({parameter}) -> int"
         )
-    instantiate(builder, source, [Parameter(names[0], ir.ContextType(packet))], _int_type(result))
+    parameters = [Parameter(name, ir.ContextType(packet)) for name in names if packet]
+    instantiate(builder, source, parameters, _int_type(result))
     return unit
 
 
