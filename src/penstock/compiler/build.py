@@ -25,8 +25,8 @@ def compile_unit(
     """Return the program that the kernel can load.
 
     `source_of(file)` gives the text of a source file that is not on disk, or None. Object code comes from
-    `store` (default: the user's cache) if the same was compiled before. Raises CompileError for what BPF cannot
-    do: more than 5 arguments, more than 512 bytes of stack, products of more than 64 bits.
+    `store` (default: the user's cache) if the same was compiled before. Raises CompileError for what BPF
+    cannot do: more than 5 arguments, more than 512 bytes of stack, products of more than 64 bits.
     """
     assembly = emit(unit, source_of)
     store = store or Cache(folder())

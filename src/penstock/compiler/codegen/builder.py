@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from penstock.compiler import ir
+from penstock.compiler.codegen.alignment import storage_alignment
 from penstock.compiler.failure import compile_error
 from penstock.compiler.target import MAX_ARGUMENTS
 from penstock.errors import CompileError
@@ -152,7 +153,7 @@ class Builder:
         if name not in self._slots:
             register = f"%{_word(name.name)}.{len(self._slots)}"
             if isinstance(name, ir.Storage):
-                kind, align = f"[{name.type.size} x i8]", storage_align(name)
+                kind, align = f"[{name.type.size} x i8]", storage_alignment(name)
             else:
                 kind, align = llvm_type(name.type), name.type.align
             self._allocas.append(f"  {register} = alloca {kind}, align {align}\n")
@@ -187,11 +188,6 @@ class Builder:
             raise self.error(
                 f"subprogram {function.name} returns a tuple: BPF returns one value", function.loc
             )
-
-
-def storage_align(storage: ir.Storage) -> int:
-    """Return the alignment of storage: whole words if it has any, so that copies use them."""
-    return 8 if storage.type.size >= 8 else max(storage.type.align, 1)
 
 
 def register_type(function: ir.Function, kind: Type | None) -> str:

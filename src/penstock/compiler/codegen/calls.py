@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from penstock.compiler import ir
+from penstock.compiler.codegen.alignment import pointee
 from penstock.compiler.codegen.arithmetic import U64, resize
 from penstock.compiler.codegen.builder import (
     Builder,
@@ -11,7 +12,6 @@ from penstock.compiler.codegen.builder import (
     register_type,
     statement,
 )
-from penstock.compiler.codegen.memory import pointee
 from penstock.compiler.target import MAX_ARGUMENTS
 from penstock.lang.types import BoolType, IntType
 

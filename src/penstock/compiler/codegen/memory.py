@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from penstock.compiler import ir
+from penstock.compiler.codegen.alignment import (
+    access_alignment,
+    copy_alignment,
+    pointee,
+    storage_alignment,
+)
 from penstock.compiler.codegen.arithmetic import U64, resize
-from penstock.compiler.codegen.builder import Builder, expression, llvm_type, statement, storage_align
-from penstock.lang.types import BoolType, Type
+from penstock.compiler.codegen.builder import Builder, expression, llvm_type, statement
+from penstock.lang.types import BoolType
 
 INLINE_COPY = 512
 """Bytes that are copied without a loop; beyond 128 stores LLVM would call `memcpy`, which BPF has not."""
@@ -78,7 +84,7 @@ def _element_address(b: Builder, node: ir.ElementAddress) -> str:
 
 @expression(ir.Load)
 def _load(b: Builder, node: ir.Load) -> str:
-    pointer, align = b.value(node.pointer), access_align(node.pointer)
+    pointer, align = b.value(node.pointer), access_alignment(node.pointer)
     if isinstance(node.type, BoolType):
         return b.let(f"icmp ne i8 {b.let(f'load i8, ptr {pointer}')}, 0")
     return b.let(f"load {llvm_type(node.type)}, ptr {pointer}, align {align}")
@@ -90,13 +96,15 @@ def _store(b: Builder, node: ir.Store) -> None:
     if isinstance(node.value.type, BoolType):
         b.do(f"store i8 {b.let(f'zext i1 {value} to i8')}, ptr {pointer}")
     else:
-        b.do(f"store {llvm_type(node.value.type)} {value}, ptr {pointer}, align {access_align(node.pointer)}")
+        b.do(
+            f"store {llvm_type(node.value.type)} {value}, ptr {pointer}, align {access_alignment(node.pointer)}"
+        )
 
 
 @statement(ir.Copy)
 def _copy(b: Builder, node: ir.Copy) -> None:
     target, source, size = b.value(node.target), b.value(node.source), pointee(node.target).size
-    to, of = _copy_align(node.target), _copy_align(node.source)
+    to, of = copy_alignment(node.target), copy_alignment(node.source)
     done = 0
     if size > INLINE_COPY:
         done = size & ~7
@@ -129,7 +137,7 @@ def _offset(b: Builder, pointer: str, offset: int | str) -> str:
 
 @statement(ir.Zero)
 def _zero(b: Builder, node: ir.Zero) -> None:
-    slot, size, align = b.slot(node.storage), node.storage.type.size, storage_align(node.storage)
+    slot, size, align = b.slot(node.storage), node.storage.type.size, storage_alignment(node.storage)
     b.module.declare("declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)")
     b.do(f"call void @llvm.memset.p0.i64(ptr align {align} {slot}, i8 0, i64 {size}, i1 false)")
 
@@ -145,49 +153,3 @@ def _atomic(b: Builder, node: ir.Atomic) -> str:
     order = "monotonic" if node.op == "add" else "seq_cst"
     op = {"exchange": "xchg"}.get(node.op, node.op.removeprefix("fetch_"))
     return b.let(f"atomicrmw {op} ptr {pointer}, {kind} {b.value(node.value)} {order}")
-
-
-def pointee(pointer: ir.Expr) -> Type:
-    """Return the type that a typed pointer points to."""
-    kind = pointer.type
-    if not isinstance(kind, ir.PointerType) or kind.to is None:
-        raise TypeError(f"{type(pointer).__name__} is no pointer to a type")
-    return kind.to
-
-
-def access_align(pointer: ir.Expr) -> int:
-    """Return the alignment to declare for a load or store of an integer.
-
-    On the stack the true one: the verifier insists, and LLVM splits what is not aligned. Elsewhere the
-    integer's own, as the kernel's C headers claim it for fields of packets: machines that run BPF well access
-    unaligned words, and the verifier knows whether this one does.
-    """
-    natural = pointee(pointer).align
-    return min(natural, _stack_align(pointer)) if _is_local(pointer) else natural
-
-
-def _copy_align(pointer: ir.Expr) -> int:
-    return _stack_align(pointer) if _is_local(pointer) else 8
-
-
-def _is_local(pointer: ir.Expr) -> bool:
-    return isinstance(pointer.type, ir.PointerType) and pointer.type.local
-
-
-def _stack_align(pointer: ir.Expr) -> int:
-    """Return the alignment that is certain for a pointer to the stack."""
-    match pointer:
-        case ir.StorageAddress():
-            return storage_align(pointer.storage)
-        case ir.FieldAddress():
-            return _common(_stack_align(pointer.base), pointer.offset)
-        case ir.ElementAddress():
-            return _common(_stack_align(pointer.base), pointee(pointer).size)
-        case _:
-            return pointee(pointer).align
-
-
-def _common(align: int, offset: int) -> int:
-    """Return the largest power of two that divides both."""
-    both = align | offset
-    return both & -both

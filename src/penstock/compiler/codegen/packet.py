@@ -11,9 +11,10 @@ from __future__ import annotations
 import sys
 
 from penstock.compiler import ir
+from penstock.compiler.codegen.alignment import pointee
 from penstock.compiler.codegen.arithmetic import U64, resize
 from penstock.compiler.codegen.builder import Builder, expression, llvm_type, statement
-from penstock.compiler.codegen.memory import HIDE, hide, hide_integer, pointee
+from penstock.compiler.codegen.memory import HIDE, hide, hide_integer
 from penstock.compiler.target import MAX_PACKET_OFFSET
 from penstock.lang.types import IntType
 
