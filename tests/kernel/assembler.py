@@ -29,6 +29,10 @@ def add(dst: int, value: int) -> bytes:
     return instruction(0x07, dst, immediate=value)
 
 
+def modulo(dst: int, value: int) -> bytes:
+    return instruction(0x97, dst, immediate=value)
+
+
 def load(size: int, dst: int, src: int, offset: int) -> bytes:
     return instruction(0x61 | size, dst, src, offset)
 

@@ -30,9 +30,8 @@ def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.fixture
-def veth(lab: Lab) -> Iterator[Interface]:
-    """Yield one end of a veth, in whose network namespace the test runs."""
-    near, far = lab.host("near"), lab.host("far")
-    interface, _ = lab.link(near, far)
-    with near.enter():
-        yield interface
+def wire(lab: Lab) -> Iterator[tuple[Interface, Interface]]:
+    """Yield both ends of a veth; the test runs in the network namespace of the first."""
+    near, far = lab.link(lab.host("near"), lab.host("far"))
+    with near.host.enter():
+        yield near, far

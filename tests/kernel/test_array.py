@@ -15,13 +15,16 @@ from tests.kernel.assembler import R0, R1, MapAddress, W, atomic_add, exit_, mov
 from tests.kernel.assembler import load as read
 from tests.kernel.structs import Counters
 
+both_ways = pytest.mark.usefixtures("either_way")
+
 
 class Locked(Struct):
     lock: SpinLock
     count: u32
 
 
-def test_like_a_list(loaded, either_way):
+@both_ways
+def test_like_a_list(loaded):
     numbers = loaded.create(ArrayMap(u64, 5))
     numbers[0], numbers[-1] = 7, 9
     assert len(numbers) == 5
@@ -39,7 +42,8 @@ def test_outside_is_an_index_error(loaded, index):
         numbers[index] = 1
 
 
-def test_slices(loaded, either_way):
+@both_ways
+def test_slices(loaded):
     numbers = loaded.create(ArrayMap(u32, 6))
     numbers[1:4] = [1, 2, 3]
     assert list(numbers[:]) == [0, 1, 2, 3, 0, 0]
@@ -48,7 +52,8 @@ def test_slices(loaded, either_way):
         numbers[1:4] = [1, 2]
 
 
-def test_structs(loaded, either_way):
+@both_ways
+def test_structs(loaded):
     array = loaded.create(ArrayMap(Counters, 3))
     array[1] = Counters(packets=4, slots=[1, 2, 3])
     assert array[1].packets == 4
@@ -79,15 +84,15 @@ def test_memory_outlives_the_map_while_it_is_used(loaded):
     del view
     gc.collect()
     with pytest.raises(KernelError, match="is closed"):
-        array.memory
+        _ = array.memory
 
 
 def test_memory_of_values_with_a_lock_is_refused(loaded):
     array = loaded.create(ArrayMap(Locked, 4, name="locked"))
     array[1] = Locked(count=3)
     assert [value.count for value in array] == [0, 3, 0, 0]
-    with pytest.raises(KernelError, match="memory of map locked .*: its values hold a lock or a timer"):
-        array.memory
+    with pytest.raises(KernelError, match=r"memory of map locked .*: its values hold a lock or a timer"):
+        _ = array.memory
 
 
 @pytest.mark.needs(MAP_MEMORY)
@@ -125,7 +130,8 @@ def test_a_big_endian_number_shared(loaded):
 
 
 @pytest.mark.needs(MAPS[MapKind.PERCPU_ARRAY])
-def test_per_cpu_arrays(loaded, either_way):
+@both_ways
+def test_per_cpu_arrays(loaded):
     array = loaded.create(PerCpuArray(Counters, 3))
     array[1] = Counters(packets=5)
     cpus = len(array[1])
@@ -139,7 +145,8 @@ def test_per_cpu_arrays(loaded, either_way):
 
 
 @pytest.mark.needs(MAPS[MapKind.PERCPU_ARRAY])
-def test_per_cpu_numbers(loaded, either_way):
+@both_ways
+def test_per_cpu_numbers(loaded):
     array = loaded.create(PerCpuArray(u8, 300))
     array[299] = 200
     cpus = len(array[299])

@@ -12,6 +12,8 @@ from penstock.lang.maps import MapKind
 from penstock.lang.types import i16
 from tests.kernel.structs import Counters, Endpoint
 
+both_ways = pytest.mark.usefixtures("either_way")
+
 
 def test_like_a_dict(loaded):
     flows = loaded.create(HashMap(Endpoint, Counters, 10))
@@ -88,7 +90,8 @@ def test_an_lru_map_forgets_instead(loaded):
     assert all(value == key for key, value in table.items())
 
 
-def test_read_gives_arrays(loaded, either_way):
+@both_ways
+def test_read_gives_arrays(loaded):
     table = loaded.create(HashMap(Endpoint, Counters, 5000))
     count = 3000
     for number in range(count):
@@ -100,12 +103,14 @@ def test_read_gives_arrays(loaded, either_way):
     assert len(table) == count
 
 
-def test_read_of_an_empty_map(loaded, either_way):
+@both_ways
+def test_read_of_an_empty_map(loaded):
     keys, values = loaded.create(HashMap(Endpoint, Counters, 10)).read()
     assert (len(keys), len(values), values.dtype) == (0, 0, Counters.__layout__.dtype)
 
 
-def test_read_and_clear(loaded, either_way):
+@both_ways
+def test_read_and_clear(loaded):
     table = loaded.create(HashMap(u32, u64, 1000))
     table.update_many(range(700), range(700))
     keys, values = table.read_and_clear()
@@ -113,14 +118,16 @@ def test_read_and_clear(loaded, either_way):
     assert len(table) == 0
 
 
-def test_clear(loaded, either_way):
+@both_ways
+def test_clear(loaded):
     table = loaded.create(HashMap(u32, u64, 100))
     table.update_many(range(100), range(100))
     table.clear()
     assert dict(table) == {}
 
 
-def test_update_many_from_arrays(loaded, either_way):
+@both_ways
+def test_update_many_from_arrays(loaded):
     table = loaded.create(HashMap(u32, Counters, 100))
     values = np.zeros(50, Counters.__layout__.dtype)
     values["packets"] = np.arange(50)
@@ -128,14 +135,16 @@ def test_update_many_from_arrays(loaded, either_way):
     assert {key: value.packets for key, value in table.items()} == {n: n for n in range(50)}
 
 
-def test_update_many_from_objects(loaded, either_way):
+@both_ways
+def test_update_many_from_objects(loaded):
     table = loaded.create(HashMap(Endpoint, u64, 100))
     keys = [Endpoint(address=n) for n in range(20)]
     table.update_many(keys, (n * 2 for n in range(20)))
     assert table[Endpoint(address=7)] == 14
 
 
-def test_update_many_stops_where_the_map_is_full(loaded, either_way):
+@both_ways
+def test_update_many_stops_where_the_map_is_full(loaded):
     table = loaded.create(HashMap(u32, u64, 10))
     with pytest.raises(KernelError, match="all 10 are taken"):
         table.update_many(range(20), range(20))
@@ -154,7 +163,8 @@ def test_update_many_refuses_arrays_of_another_type(loaded):
         table.update_many(np.arange(3), np.zeros(3, np.uint64))
 
 
-def test_reading_while_others_change_the_map(loaded, either_way):
+@both_ways
+def test_reading_while_others_change_the_map(loaded):
     """Keys vanish under the iteration, again and again; what stays must be in every result."""
     table = loaded.create(LruHash(u32, u64, 4000))
     steady = range(10_000_000, 10_000_050)
@@ -181,7 +191,8 @@ def test_reading_while_others_change_the_map(loaded, either_way):
 
 
 @pytest.mark.needs(MAPS[MapKind.PERCPU_HASH])
-def test_per_cpu_values_are_arrays(loaded, either_way):
+@both_ways
+def test_per_cpu_values_are_arrays(loaded):
     table = loaded.create(PerCpuHash(u32, Counters, 10))
     table[1] = Counters(packets=3, bytes=2**32 - 1, slots=[1, 2, 3])
     values = table[1]
@@ -199,7 +210,8 @@ def test_per_cpu_values_are_arrays(loaded, either_way):
 
 
 @pytest.mark.needs(MAPS[MapKind.PERCPU_HASH])
-def test_per_cpu_values_in_bulk(loaded, either_way):
+@both_ways
+def test_per_cpu_values_in_bulk(loaded):
     table = loaded.create(PerCpuHash(u32, u32, 10))
     table[1] = 5
     keys, values = table.read()
@@ -214,7 +226,8 @@ class Prefix(Struct):
 
 
 @pytest.mark.needs(MAPS[MapKind.LPM_TRIE])
-def test_longest_prefix_match(loaded, either_way):
+@both_ways
+def test_longest_prefix_match(loaded):
     routes = loaded.create(LpmTrie(Prefix, u32, 10))
     routes[Prefix(prefix=8, address=0x0A00)] = 8
     routes[Prefix(prefix=16, address=0x0A01)] = 16
@@ -232,7 +245,8 @@ class Locked(Struct):
     count: u32
 
 
-def test_values_with_a_lock_are_read_and_written_under_it(loaded, either_way):
+@both_ways
+def test_values_with_a_lock_are_read_and_written_under_it(loaded):
     table = loaded.create(HashMap(u32, Locked, 10))
     table[1] = Locked(count=5)
     table[1] = Locked(count=6)

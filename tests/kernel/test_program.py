@@ -1,6 +1,5 @@
 """Programs: load, run on test packets, statistics."""
 
-import gc
 import logging
 import time
 
@@ -258,7 +257,6 @@ def test_no_locked_memory_is_no_error(monkeypatch):
 
 def test_a_forgotten_program_is_closed_with_a_warning():
     spec = returning(0)
-    loaded = load(spec)
+    forgotten = [load(spec)]
     with pytest.warns(ResourceWarning, match="program example was never closed"):
-        del loaded
-        gc.collect()
+        forgotten.clear()

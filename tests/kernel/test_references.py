@@ -37,7 +37,8 @@ TAIL_CALL, LOOKUP = 12, 1
 
 
 @pytest.mark.needs(MAPS[MapKind.DEVMAP])
-def test_interfaces_by_name_and_index(loaded, veth):
+def test_interfaces_by_name_and_index(loaded, wire):
+    veth, _ = wire
     ports = loaded.create(DevMap(4, name="ports"))
     ports[0] = veth.name
     ports[2] = veth.index
@@ -50,7 +51,8 @@ def test_interfaces_by_name_and_index(loaded, veth):
 
 
 @pytest.mark.needs(MAPS[MapKind.DEVMAP])
-def test_an_interface_that_is_not_there(loaded, veth):
+def test_an_interface_that_is_not_there(loaded, wire):
+    veth, _ = wire
     ports = loaded.create(DevMap(4))
     with pytest.raises(KernelError, match=rf"no interface {veth.name}x: did you mean {veth.name}\?"):
         ports[0] = veth.name + "x"
@@ -114,7 +116,7 @@ def test_inner_maps_are_exchanged_while_programs_run():
 @pytest.mark.needs(MAPS[MapKind.ARRAY_OF_MAPS])
 def test_an_inner_map_of_another_shape_is_refused(loaded):
     outer = loaded.create(ArrayOfMaps(HashMap(u32, u64, 4), 2))
-    with pytest.raises(KernelError, match="cannot store an entry of map .* invalid argument"):
+    with pytest.raises(KernelError, match=r"cannot store an entry of map .* invalid argument"):
         outer[0] = loaded.create(HashMap(u32, u32, 4))
 
 

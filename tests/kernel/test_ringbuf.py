@@ -36,6 +36,7 @@ from tests.kernel.assembler import (
     exit_,
     instruction,
     jump_if,
+    modulo,
     mov,
     mov_reg,
     program,
@@ -77,9 +78,8 @@ def producer(
     finish = mov_reg(R1, R7) + mov(R2, flags)
     submit = finish + call(SUBMIT) + mov(R0, 1) + exit_()
     if discard_every:
-        # r6 %= discard_every
         submit = (
-            instruction(0x97, R6, immediate=discard_every)
+            modulo(R6, discard_every)
             + jump_if(JEQ, R6, 0, len(submit) // 8)
             + submit
             + finish
@@ -283,7 +283,7 @@ def test_a_closed_ring_says_so():
         reader = loaded[ring]
         loaded[spec].test_run(PACKET)
     reader.close()
-    with pytest.raises(KernelError, match="map gone .* is closed"):
+    with pytest.raises(KernelError, match=r"map gone .* is closed"):
         reader.read()
     with pytest.raises(KernelError, match="is closed"):
         reader.wait(0)

@@ -34,6 +34,7 @@ V = TypeVar("V")
 
 _log = logging.getLogger(__name__)
 
+_HOOKS: Final = {ProgramKind.XDP: "XDP", ProgramKind.SCHED_CLS: "tc"}
 _KINDS: Final[dict[type[lang.MapSpec], type[Map]]] = {
     lang.HashMap: Hash,
     lang.LruHash: Hash,
@@ -215,9 +216,8 @@ class Loaded:
     def _program(self, key: ProgramSpec | SourceProgram, kind: ProgramKind) -> Program:
         program = self[key]
         if program.kind is not kind:
-            raise KernelError(
-                f"cannot attach {program.name} as {kind.name}: it is a program for {program.kind.name}"
-            )
+            hook, own = (_HOOKS[each] for each in (kind, program.kind))
+            raise KernelError(f"cannot attach {program.name} to {hook}: it is a program for {own}")
         return program
 
     def _map(self, spec: lang.MapSpec, name: str) -> Map:
