@@ -168,13 +168,13 @@ class Builder:
         function = self.function
         linkage = "" if function is self.module.entry else "internal "
         params = ", ".join(self._parameter(n, p) for n, p in enumerate(function.params))
-        signature = f"{register_type(function, function.result)} {self.module.symbol(function)}({params})"
+        signature = f"{result_type(function)} {self.module.symbol(function)}({params})"
         return f"{linkage}{signature} {'#1' if self._is_kept() else '#0'} !dbg {self._scope}"
 
     def _parameter(self, number: int, param: ir.Variable) -> str:
         """Nothing else points to the context, so other stores leave what was read from it valid."""
-        alone = " noalias" if isinstance(param.type, ir.ContextType) and self._is_kept() else ""
-        return f"{register_type(self.function, param.type)}{alone} %arg.{number}"
+        alone = "noalias " if isinstance(param.type, ir.ContextType) and self._is_kept() else ""
+        return f"{parameter_type(self.function, param.type)}{alone}%arg.{number}"
 
     def _is_kept(self) -> bool:
         return self.function.subprogram or self.function is self.module.entry
@@ -190,12 +190,21 @@ class Builder:
             )
 
 
-def register_type(function: ir.Function, kind: Type | None) -> str:
-    """Return the LLVM type of a parameter or result, and how a subprogram's is extended to a register."""
-    extend = ""
-    if function.subprogram and (isinstance(kind, BoolType) or (isinstance(kind, IntType) and kind.bits < 32)):
-        extend = " signext" if isinstance(kind, IntType) and kind.signed else " zeroext"
-    return llvm_type(kind) + extend
+def parameter_type(function: ir.Function, kind: Type | None) -> str:
+    """Return the LLVM type of a parameter, and how a subprogram's is extended to a register."""
+    return f"{llvm_type(kind)} {_extension(function, kind)}"
+
+
+def result_type(function: ir.Function) -> str:
+    """Return the LLVM type of the result, and how a subprogram's is extended to a register."""
+    return _extension(function, function.result) + llvm_type(function.result)
+
+
+def _extension(function: ir.Function, kind: Type | None) -> str:
+    narrow = isinstance(kind, BoolType) or (isinstance(kind, IntType) and kind.bits < 32)
+    if not (function.subprogram and narrow):
+        return ""
+    return "signext " if isinstance(kind, IntType) and kind.signed else "zeroext "
 
 
 def _word(name: str) -> str:

@@ -9,7 +9,8 @@ from penstock.compiler.codegen.builder import (
     Builder,
     expression,
     llvm_type,
-    register_type,
+    parameter_type,
+    result_type,
     statement,
 )
 from penstock.compiler.target import MAX_ARGUMENTS
@@ -27,10 +28,10 @@ def _call(b: Builder, node: ir.Call) -> str:
     function = node.function
     values = [b.value(argument) for argument in node.arguments]
     arguments = ", ".join(
-        f"{register_type(function, param.type)} {value}"
+        f"{parameter_type(function, param.type)}{value}"
         for param, value in zip(function.params, values, strict=True)
     )
-    return _emit(b, register_type(function, function.result), f"{b.module.symbol(function)}({arguments})")
+    return _emit(b, result_type(function), f"{b.module.symbol(function)}({arguments})")
 
 
 def _emit(b: Builder, kind: str, target: str) -> str:
