@@ -90,10 +90,15 @@ def test_packets_go_through_the_program(wire, direction):
 def test_an_exception_detaches(wire):
     near, _ = wire
     spec = returning(-1, TC)
-    with pytest.raises(ZeroDivisionError), load(spec) as loaded:
-        loaded.attach_tc(spec, near.name, "ingress", via="clsact")
-        loaded.attach_tc(spec, near.name, "egress", via="clsact")
-        _ = 1 / 0
+
+    def use_and_fail() -> None:
+        with load(spec) as loaded:
+            loaded.attach_tc(spec, near.name, "ingress", via="clsact")
+            loaded.attach_tc(spec, near.name, "egress", via="clsact")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        use_and_fail()
     assert "clsact" not in qdiscs(near)
 
 
@@ -178,13 +183,11 @@ def test_an_ingress_qdisc_is_in_the_way(wire):
 
 def test_sigterm_that_becomes_an_exit_detaches(wire):
     near, _ = wire
-    turn_into_exit = "\n".join(
-        [
-            "import signal",
-            "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))",
-            "print('ready', flush=True)",
-            "time.sleep(60)",
-        ]
+    turn_into_exit = (
+        "import signal\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\n"
+        "print('ready', flush=True)\n"
+        "time.sleep(60)"
     )
     process = holding(near.name, "ingress", near.name, "egress", then=turn_into_exit)
     assert process.stdout is not None

@@ -56,7 +56,7 @@ def test_both_directions_and_both_hooks_at_once(wire):
 @needs_tcx
 @pytest.mark.parametrize("first", [False, True])
 def test_before_or_after_what_is_there(wire, first):
-    """A program that says TC_OK ends the chain, one that says TC_UNSPEC (what `counting` returns) does not."""
+    """A program that says TC_OK ends the chain; one that says TC_UNSPEC, as `counting` does, goes on."""
     near, far = wire
     (end, ended), (spec, seen) = counting(TC, "end", TC_OK), counting(TC)
     with load(end) as others, load(spec) as loaded:

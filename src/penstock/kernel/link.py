@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from penstock.kernel.program import Program
 
-_KINDS: Final = {6: "XDP", 11: "TCX"}  # BPF_LINK_TYPE_
+_KINDS: Final = {(6, 0): "XDP", (11, 46): "TCX ingress", (11, 47): "TCX egress"}
+"""By BPF_LINK_TYPE_ and, where the kernel tells it, the attach type."""
 
 
 class Link(ABC):
@@ -75,7 +76,7 @@ def open_link(path: str | os.PathLike[str]) -> BpfLink:
     """
     descriptor = open_pin(path)
     info = object_info(descriptor, LinkInfo)
-    how = _KINDS.get(info.type)
+    how = _KINDS.get((info.type, info.attach_type))
     if how is None:
         os.close(descriptor)
         raise KernelError(f"cannot open the pin {os.fspath(path)}: no link of XDP or TCX")
