@@ -285,10 +285,13 @@ def _measure(
 def _is_to_be_timed(own: Direction, segment: Segment, protocol: u8) -> bool:
     """Whether the packet is the first with its identifier, and asks for an answer. Notes the identifier."""
     newest = own.newest
-    if segment.value == 0 or not _is_newer(segment.value, newest, protocol):
+    begins = segment.flags & tcp.SYN != 0 and segment.value != newest
+    if segment.value == 0 or not (begins or _is_newer(segment.value, newest, protocol)):
         return False
     own.newest = segment.value
-    return segment.timed and (newest != 0 or protocol != Protocol.TCP or segment.flags & tcp.SYN != 0)
+    if begins:
+        own.echoed = 0  # of an earlier flow of the same name
+    return segment.timed and (begins or newest != 0 or protocol != Protocol.TCP)
 
 
 def _is_newer(identifier: u32, newest: u32, protocol: u8) -> bool:
