@@ -151,6 +151,10 @@ class TestJson:
         assert [each["timestamp"] - OFFSET for each in found] == list(range(20))
         assert [("flow_event" in each) for each in found] == [bool(i % 3) for i in range(20)]
 
+    def test_several_interfaces_are_told_apart(self) -> None:
+        lines = FORMATS["jsonl"](several=True).events(together(event(ifindex=1), event(ifindex=0, **OPENING)))
+        assert [json.loads(line)["interface"] for line in lines.splitlines()] == ["lo", "0"]
+
     @pytest.mark.parametrize("batches", [[], [0], [1], [3, 0, 1]])
     def test_the_array_is_whole_at_the_end(self, batches: list[int]) -> None:
         out = make("json")

@@ -56,10 +56,10 @@ class FakeSource:
     def fileno(self) -> int:
         return self._event
 
-    def read(self) -> Events:
+    def read(self, limit: int | None) -> Events:
         if self.detached and self.last is not None:
-            return self.last
-        return self.batches.pop(0) if self.batches else np.zeros(0, DTYPE)
+            return self.last[:limit]
+        return (self.batches.pop(0) if self.batches else np.zeros(0, DTYPE))[:limit]
 
     def reports(self) -> Sequence[Report]:
         return [REPORT]

@@ -79,7 +79,7 @@ def uses() -> dict[str, tuple[tuple[Capability, ...], tuple[Alternatives, ...]]]
         (f.FETCHING_ATOMICS,),
         (f.TCX, f.CLSACT),
     )
-    rights = (Capability.BPF, Capability.NET_ADMIN)
+    rights = (Capability.BPF, Capability.NET_ADMIN, Capability.PERFMON)
     return {
         RTT: (rights, rtt),
         f"{RTT} --ingress xdp": (rights, (*rtt, (f.XDP,), (f.XDP_LINKS,))),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from penstock.rtt.options import RttOptions
     from penstock.rtt.printer import Printer
 
-FORMATS: Final = ("standard", "json", "jsonl", "ppviz")
+FORMAT_NAMES: Final = ("standard", "json", "jsonl", "ppviz")
 SORTS: Final = ("rate", "packets", "rtt", "p95", "rise")
 
 _NOT_LIVE: Final = ("format", "as_json", "write", "aggregate")
@@ -45,7 +45,7 @@ Examples:
 
 @click.command(cls=Command, epilog=EXAMPLES)
 @click.argument("interfaces", metavar="IFACE...", nargs=-1, required=True, shell_complete=complete_interface)
-@click.option("-f", "--format", type=click.Choice(FORMATS), help="How to print; standard if not given.")
+@click.option("-f", "--format", type=click.Choice(FORMAT_NAMES), help="How to print; standard if not given.")
 @click.option("-j", "--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option(
     "--rate-limit",
@@ -134,7 +134,7 @@ def command(context: click.Context, interfaces: tuple[str, ...], **given: Any) -
     from penstock.rtt.session import Session
 
     screen = _screen(given) if given["live"] else None
-    sink = screen or _printer(given)
+    sink = screen or _printer(given, several=len(set(interfaces)) > 1)
     where = {"ingress": given["ingress"], "xdp_mode": given["xdp_mode"]}
     with Monitor(interfaces, _options(given), **where) as monitor:
         begin_stream()
@@ -190,7 +190,7 @@ def _options(given: dict[str, Any]) -> RttOptions:
     )
 
 
-def _printer(given: dict[str, Any]) -> Printer:
+def _printer(given: dict[str, Any], *, several: bool) -> Printer:
     from penstock.rtt.formats import FORMATS, Aggregation
     from penstock.rtt.printer import Printer
     from penstock.rtt.records import BUCKETS
@@ -198,7 +198,7 @@ def _printer(given: dict[str, Any]) -> Printer:
     name = "json" if given["as_json"] else given["format"] or "standard"
     interval = given["aggregate"]
     about = interval and Aggregation(interval / UNITS["s"], given["prefix_v4"], given["prefix_v6"], BUCKETS)
-    return Printer(FORMATS[name](), given["write"], about)
+    return Printer(FORMATS[name](several=several), given["write"], about)
 
 
 def _screen(given: dict[str, Any]) -> Screen:

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from penstock.errors import PenstockError
 from penstock.rtt.aggregates import Report
-from penstock.rtt.board import Board, FlowState
+from penstock.rtt.board import HISTORY, Board, FlowState
 from penstock.rtt.loop import Loop
 from penstock.rtt.naming import Events, Flow
 from penstock.rtt.session import Source
@@ -28,6 +28,8 @@ DRAW: Final = 500_000_000
 
 BARS: Final = "▁▂▃▄▅▆▇█"
 _FIGURE = 6  # columns of an RTT or a rate
+_IPV4_NAME = 45  # columns of the longest name, with ports, and of most with IPv6
+_IPV6_NAME = 85
 _WIDE = 104  # columns from which there is room for packets
 _UNITS = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"))
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -95,16 +97,17 @@ def render(
     table.add_column("flow", width=name_width, no_wrap=True)
     for title in titles:
         table.add_column(title, width=_FIGURE, justify="right", no_wrap=True)
-    table.add_column("highest RTT", width=line_width, no_wrap=True)
+    table.add_column("peaks", width=line_width, no_wrap=True)
     for state in board.top(max(height - 4, 1), sort):
         table.add_row(*_row(state, name_width, line_width, wide=wide), style="dim" if state.closed else "")
     return Group(*_header(totals, interfaces, sort), table)
 
 
 def _share(columns: int) -> tuple[int, int]:
-    """Divide what the figures leave between a flow's name and its line."""
-    name = min(max(columns * 3 // 4, 20), 60)
-    return name, max(min(columns - name, 60), 1)
+    """Divide what the figures leave between a flow's name and its line: IPv4 names first, then the line."""
+    name = min(max(columns - 10, 20), _IPV4_NAME)
+    line = max(min(columns - name, HISTORY), 1)
+    return max(name, min(columns - line, _IPV6_NAME)), line
 
 
 def _header(totals: Totals, interfaces: Sequence[str], sort: str) -> tuple[Text, Text, Text]:
@@ -118,7 +121,8 @@ def _header(totals: Totals, interfaces: Sequence[str], sort: str) -> tuple[Text,
     for what, count in totals.missed.items():
         counts.append(f"{count:,} {what}  ", "red")
     if not totals.missed:
-        counts.append("nothing missed", "green")
+        counts.append("nothing missed  ", "green")
+    counts.append(totals.unfit, "dim")
     return title, counts, Text()
 
 
@@ -179,7 +183,9 @@ def fit(flow: Flow, columns: int) -> str:
     else:
         ports = "", f" {flow.protocol} {flow.source_port}"
     arrow = " → "
-    room = columns - len(arrow) - sum(map(len, ports))
+    room = columns - sum(map(len, (arrow, *ports)))
+    if len(flow.source) + len(flow.destination) > room:
+        arrow, room = "→", room + 2
     source, destination = flow.source, flow.destination
     if len(source) + len(destination) > room:
         half = max(room // 2, 4)

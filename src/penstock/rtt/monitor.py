@@ -27,14 +27,11 @@ from penstock.rtt.totals import Totals
 
 Ingress = Literal["tc", "xdp"]
 
-_FRAME: Final = bytes(64)
-"""A test run wants a packet; the sweep does not look at it."""
-
 _NOTHING: Final = np.zeros(0, Event.__layout__.dtype)
 
 
 class Monitor:
-    """Measures on interfaces within a `with` block; what it attached goes with it. Linux 5.13.
+    """Measures on interfaces within a `with` block; what it attached goes with it. Linux 5.14.
 
     KernelError if there is no such interface, or the kernel or this user cannot do it.
     """
@@ -86,11 +83,11 @@ class Monitor:
         assert self._events is not None
         return self._events.fileno()
 
-    def read(self) -> Events:
-        """Return the events since the last call, oldest first."""
+    def read(self, limit: int | None = None) -> Events:
+        """Return the events since the last call, or the first `limit` of them, oldest first."""
         if self._events is None:
             return _NOTHING
-        events = self._events.read()
+        events = self._events.read(limit)
         self._read += len(events)
         return events
 
@@ -103,7 +100,7 @@ class Monitor:
         if self._own is not None:
             self._own.refresh()
         seen = self._counters().flows_created
-        self._loaded[self._programs.sweep].test_run(_FRAME)
+        self._loaded[self._programs.sweep].run()
         # Flows may come and go meanwhile: no more than this are missing, and exactly so once all is detached.
         missing = seen - self._counters().flows_closed - self._flows_now()
         self._evicted = max(self._evicted, missing)

@@ -27,7 +27,7 @@ class Source(HasFileno, Protocol):
 
     @property
     def interfaces(self) -> Sequence[str]: ...  # noqa: D102
-    def read(self) -> Events: ...  # noqa: D102
+    def read(self, limit: int | None) -> Events: ...  # noqa: D102
     def reports(self) -> Sequence[Report]: ...  # noqa: D102
     def sweep(self) -> None: ...  # noqa: D102
     def lose_interfaces(self) -> Sequence[str]: ...  # noqa: D102
@@ -110,7 +110,7 @@ class Session:
             self.loop.stop()
 
     def _read(self) -> None:
-        events = self._source.read()[: self._left]
+        events = self._source.read(self._left)
         if len(events):
             self._sink.events(events)
         if self._left is not None:

@@ -11,7 +11,6 @@ MISSED: Final = {
     "refused": "flows not recorded",
     "busy": "packets not timed",
     "truncated": "packets cut short",
-    "without": "TCP packets without timestamps",
     "prefixes": "packets of prefixes not recorded",
 }
 """Counters of what was missed, in words."""
@@ -23,7 +22,7 @@ class Totals:
 
     Missed: `lost` events found the ring buffer full; `evicted` flows made room for others; `refused` ones
     found none; `busy` packets were due for timing while all slots of their flow were taken; `truncated` ones
-    end within a header; those `without` have no TCP timestamps; `prefixes` found no room for an aggregate.
+    end within a header; `prefixes` found no room for an aggregate. `without` is TCP without timestamps.
     """
 
     seconds: float
@@ -46,9 +45,15 @@ class Totals:
         """What was missed, in words, where it is not 0."""
         return {words: getattr(self, name) for name, words in MISSED.items() if getattr(self, name)}
 
+    @property
+    def unfit(self) -> str:
+        """What nobody can measure, in words: why there may be few RTTs."""
+        return f"{self.without} TCP packets without timestamps" if self.without else ""
+
     def __str__(self) -> str:
         missed = ", ".join(f"{count} {what}" for what, count in self.missed.items()) or "nothing missed"
         return (
             f"{self.rtts} RTTs of {self.packets} packets in {self.seconds:.1f} s, {self.events} events; "
             f"{self.flows_seen} flows, {self.flows_now} now in a table of {self.flows_room}; {missed}"
+            f"{'; ' + self.unfit if self.unfit else ''}"
         )

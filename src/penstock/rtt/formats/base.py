@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from penstock.rtt.aggregates import Report
-from penstock.rtt.naming import Events
+from penstock.rtt.clock import WallClock
+from penstock.rtt.naming import Events, Flow, FlowTexts
 from penstock.rtt.records import EventKind
 
 
@@ -23,15 +24,27 @@ class Aggregation(NamedTuple):
 
 
 class Format(ABC):
-    """Turns events and reports, in bulk, into text. Times are monotonic; those printed are wall time."""
+    """Turns events and reports, in bulk, into text. Times are monotonic; those printed are wall time.
+
+    `several`: events come from more than one interface.
+    """
 
     continues = True
     """Whether a file that ended can be continued later."""
+
+    def __init__(self, *, several: bool = False) -> None:
+        self._several = several
+        self._clock = WallClock()
+        self._flows = FlowTexts(self.flow)
 
     def begin(self, aggregation: Aggregation | None = None) -> str:
         """Return what a file begins with."""
         del aggregation
         return ""
+
+    @abstractmethod
+    def flow(self, flow: Flow) -> str:
+        """Return what an event says of its flow."""
 
     @abstractmethod
     def events(self, events: Events) -> str:

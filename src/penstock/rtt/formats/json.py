@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from penstock.rtt.aggregates import Report, Traffic
-from penstock.rtt.clock import WallClock
 from penstock.rtt.formats.base import Aggregation, Format, in_order
-from penstock.rtt.naming import Events, Flow, FlowTexts, name_changes
+from penstock.rtt.naming import Events, Flow, name_changes
 
 _BOOL = ("false", "true")
 
 
 class JsonLines(Format):
-    """One object a line."""
+    """One object a line. With several interfaces, events have a field more than ePPing's: `interface`."""
 
-    def __init__(self) -> None:
-        self._clock = WallClock()
-        self._flows = FlowTexts(_flow)
+    def flow(self, flow: Flow) -> str:
+        """Return the five fields of its name."""
+        source = f'"src_ip":"{flow.source}","src_port":{flow.source_port}'
+        destination = f'"dest_ip":"{flow.destination}","dest_port":{flow.destination_port}'
+        return f'{source},{destination},"protocol":"{flow.protocol}"'
 
     def begin(self, aggregation: Aggregation | None = None) -> str:
         """Begin with an object that says how reports are made, if there will be any."""
@@ -46,12 +49,13 @@ class JsonLines(Format):
             self._flows.of(events),
             *(events[name].tolist() for name in ("rtt", "min_rtt", "sent_packets", "sent_bytes")),
             *(events[name].tolist() for name in ("received_packets", "received_bytes", "on_egress")),
+            self._where(events),
             strict=True,
         )
         return [
             f'{{"timestamp":{at},{flow},"rtt":{rtt},"min_rtt":{least},"sent_packets":{sent},'
-            f'"sent_bytes":{sent_bytes},"rec_packets":{received},"rec_bytes":{received_bytes},"match_on_egress":{_BOOL[on_egress]}}}'
-            for at, flow, rtt, least, sent, sent_bytes, received, received_bytes, on_egress in columns
+            f'"sent_bytes":{sent_bytes},"rec_packets":{received},"rec_bytes":{received_bytes},"match_on_egress":{_BOOL[on_egress]}{where}}}'
+            for at, flow, rtt, least, sent, sent_bytes, received, received_bytes, on_egress, where in columns
         ]
 
     def _changes(self, events: Events) -> list[str]:
@@ -59,12 +63,19 @@ class JsonLines(Format):
             self._times(events),
             self._flows.of(events),
             name_changes(events),
+            self._where(events),
             strict=True,
         )
         return [
-            f'{{"timestamp":{at},{flow},"flow_event":"{change}","reason":"{why}","triggered_by":"{who}"}}'
-            for at, flow, (change, why, who) in columns
+            f'{{"timestamp":{at},{flow},"flow_event":"{change}","reason":"{why}","triggered_by":"{who}"{where}}}'
+            for at, flow, (change, why, who), where in columns
         ]
+
+    def _where(self, events: Events) -> list[str]:
+        """Return the end of each object."""
+        if not self._several:
+            return [""] * len(events)
+        return [_interface(index) for index in events["ifindex"].tolist()]
 
     def _times(self, events: Events) -> list[int]:
         return (events["timestamp"] + np.uint64(self._clock.offset())).tolist()
@@ -92,10 +103,13 @@ class Json(JsonLines):
         return first + ",\n".join(objects)
 
 
-def _flow(flow: Flow) -> str:
-    source = f'"src_ip":"{flow.source}","src_port":{flow.source_port}'
-    destination = f'"dest_ip":"{flow.destination}","dest_port":{flow.destination_port}'
-    return f'{source},{destination},"protocol":"{flow.protocol}"'
+@cache
+def _interface(index: int) -> str:
+    try:
+        name = socket.if_indextoname(index)
+    except OSError:  # it has gone meanwhile
+        name = str(index)
+    return f',"interface":{json.dumps(name)}'
 
 
 def _aggregation(aggregation: Aggregation) -> str:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from penstock.rtt.clock import WallClock
 from penstock.rtt.formats.base import Format
-from penstock.rtt.naming import Events, FlowTexts
+from penstock.rtt.naming import Events, Flow
 from penstock.rtt.records import EventKind
 
 
 class PpViz(Format):
     """`1732387201.000000123 0.025300000 0.024900000 10.0.0.1:443+10.0.0.2:51234`; no flow events."""
 
-    def __init__(self) -> None:
-        self._clock = WallClock()
-        self._flows = FlowTexts(lambda flow: flow.pair)
+    def flow(self, flow: Flow) -> str:
+        """Return the endpoints."""
+        return flow.pair
 
     def events(self, events: Events) -> str:
         """Return a line for each RTT."""

@@ -8,17 +8,16 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from penstock.rtt.aggregates import Report, Rtts, Traffic
-from penstock.rtt.clock import WallClock
 from penstock.rtt.formats.base import Aggregation, Format, in_order
-from penstock.rtt.naming import Events, FlowTexts, name_changes
+from penstock.rtt.naming import Events, Flow, name_changes
 
 
 class Standard(Format):
     """`12:00:01.000000123 25.3 ms 24.9 ms TCP 10.0.0.1:443+10.0.0.2:51234`."""
 
-    def __init__(self) -> None:
-        self._clock = WallClock()
-        self._flows = FlowTexts(lambda flow: f"{flow.protocol} {flow.pair}")
+    def flow(self, flow: Flow) -> str:
+        """Return protocol and endpoints."""
+        return f"{flow.protocol} {flow.pair}"
 
     def begin(self, aggregation: Aggregation | None = None) -> str:
         """Begin with a line that says how reports are made, if there will be any."""
