@@ -1,0 +1,100 @@
+"""Every example does what it says, on real traffic."""
+
+import importlib.util
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from penstock.lab import bulk, exchange, ping
+from tests.conftest import Middlebox
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def example(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"examples_{name}", EXAMPLES / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@contextmanager
+def meanwhile(traffic: Callable[[], object]) -> Iterator[None]:
+    """Run `traffic` a little later, in a thread."""
+
+    def later() -> None:
+        time.sleep(0.7)
+        traffic()
+
+    thread = threading.Thread(target=later)
+    thread.start()
+    yield
+    thread.join()
+
+
+def test_protocols_counts_pings(middlebox: Middlebox) -> None:
+    m = example("protocols")
+    with meanwhile(lambda: ping(middlebox.a, middlebox.b, count=5)), middlebox.m.enter():
+        counted = m.main(middlebox.towards_a.name, seconds=3)
+    assert counted[1] == 5
+
+
+def test_talkers_finds_the_sender(middlebox: Middlebox) -> None:
+    m = example("talkers")
+
+    def load() -> None:
+        with bulk(middlebox.a, middlebox.b, size=1_000_000) as transfer:
+            transfer.wait()
+
+    with meanwhile(load), middlebox.m.enter():
+        (sender, volume), *_ = m.main(middlebox.towards_a.name, seconds=3)
+    assert sender == middlebox.a.address(4)
+    assert 1_000_000 <= volume < 1_200_000
+
+
+def test_block_drops_and_counts(middlebox: Middlebox) -> None:
+    network = f"{middlebox.a.address(4)}/32"
+    command = [sys.executable, str(EXAMPLES / "block.py"), middlebox.towards_a.name, network]
+    process = middlebox.m.popen(command, stdout=subprocess.PIPE)
+    deadline = time.monotonic() + 10
+    while ping(middlebox.a, middlebox.b, count=1).rtts_ms and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert ping(middlebox.a, middlebox.b, count=2).rtts_ms == ()
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=10)
+    assert f"'{network}': " in output
+    assert len(ping(middlebox.a, middlebox.b, count=1).rtts_ms) == 1
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_connections_prints_each_syn(middlebox: Middlebox, version: int) -> None:
+    m = example("connections")
+
+    def load() -> None:
+        with exchange(middlebox.a, middlebox.b, flows=3, seconds=0.5, version=version) as transfer:
+            transfer.wait()
+
+    with meanwhile(load), middlebox.m.enter():
+        *lines, lost = m.main(middlebox.towards_a.name, seconds=3)
+    assert lost == "0 lost"
+    wanted = f"{middlebox.a.address(version)} -> {middlebox.b.address(version)} port "
+    assert sum(line.startswith(wanted) for line in lines) == 3
+
+
+def test_slow_hosts_measures(middlebox: Middlebox) -> None:
+    m = example("slow_hosts")
+    with meanwhile(lambda: ping(middlebox.a, middlebox.b, count=5)), middlebox.m.enter():
+        medians = m.main(middlebox.towards_a.name, seconds=3)
+    assert middlebox.b.address(4) in medians or middlebox.a.address(4) in medians
+    assert all(0 < median < 100 for median in medians.values())
