@@ -96,9 +96,8 @@ def _store(b: Builder, node: ir.Store) -> None:
     if isinstance(node.value.type, BoolType):
         b.do(f"store i8 {b.let(f'zext i1 {value} to i8')}, ptr {pointer}")
     else:
-        b.do(
-            f"store {llvm_type(node.value.type)} {value}, ptr {pointer}, align {access_alignment(node.pointer)}"
-        )
+        kind, alignment = llvm_type(node.value.type), access_alignment(node.pointer)
+        b.do(f"store {kind} {value}, ptr {pointer}, align {alignment}")
 
 
 @statement(ir.Copy)
