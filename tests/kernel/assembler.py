@@ -33,7 +33,7 @@ def modulo(dst: int, value: int) -> bytes:
     return instruction(0x97, dst, immediate=value)
 
 
-def load(size: int, dst: int, src: int, offset: int) -> bytes:
+def read(size: int, dst: int, src: int, offset: int) -> bytes:
     return instruction(0x61 | size, dst, src, offset)
 
 

@@ -11,8 +11,7 @@ from penstock.kernel import load
 from penstock.kernel.features import MAP_MEMORY, MAPS
 from penstock.lang import ArrayMap, Global, PerCpuArray, SpinLock, Struct, be32, u8, u32, u64
 from penstock.lang.maps import MapKind
-from tests.kernel.assembler import R0, R1, MapAddress, W, atomic_add, exit_, mov, program
-from tests.kernel.assembler import load as read
+from tests.kernel.assembler import R0, R1, MapAddress, W, atomic_add, exit_, mov, program, read
 from tests.kernel.structs import Counters
 
 both_ways = pytest.mark.usefixtures("either_way")

@@ -150,7 +150,7 @@ for open_it in (open_link, open_program):
         print(error)
 """).splitlines() == [
         "cannot open the pin /sys/fs/bpf/map: no link of XDP or TCX",
-        "cannot open the pin /sys/fs/bpf/map: no XDP or tc program",
+        "cannot open the pin /sys/fs/bpf/map: no program of a kind known here",
     ]
 
 

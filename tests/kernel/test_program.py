@@ -6,12 +6,13 @@ import time
 import pytest
 
 from penstock.errors import KernelError, VerifierError
-from penstock.kernel import load, memlock
+from penstock.kernel import features, load, memlock
 from penstock.kernel.features import KERNEL_TYPES, RUN_STATISTICS
 from penstock.kernel.statistics import Statistics, run_statistics
-from penstock.lang import HashMap, u32, u64
+from penstock.lang import Global, HashMap, u32, u64
 from penstock.lang.program import ProgramKind
 from tests.kernel.assembler import (
+    DW,
     R0,
     R1,
     R2,
@@ -21,6 +22,7 @@ from tests.kernel.assembler import (
     MapAddress,
     W,
     add,
+    atomic_add,
     call,
     exit_,
     instruction,
@@ -28,12 +30,10 @@ from tests.kernel.assembler import (
     mov,
     mov_reg,
     program,
+    read,
     returning,
     store,
     store_imm,
-)
-from tests.kernel.assembler import (
-    load as read,
 )
 
 XDP, TC = ProgramKind.XDP, ProgramKind.SCHED_CLS
@@ -222,9 +222,7 @@ def test_kernel_functions_are_found_by_name():
 @pytest.mark.needs(KERNEL_TYPES)
 def test_a_kernel_function_that_is_not_there():
     spec = program(instruction(0x85, R0, 2), exit_(), kfuncs=("bpf_no_such_function",), kfunc_calls=(0,))
-    with pytest.raises(
-        KernelError, match="program example: this kernel has no function bpf_no_such_function"
-    ):
+    with pytest.raises(KernelError, match="program example: this kernel has no function bpf_no_such"):
         load(spec)
 
 
@@ -260,3 +258,30 @@ def test_a_forgotten_program_is_closed_with_a_warning():
     forgotten = [load(spec)]
     with pytest.warns(ResourceWarning, match="program example was never closed"):
         forgotten.clear()
+
+
+@pytest.mark.needs(features.SYSCALL)
+def test_programs_that_python_runs():
+    calls = Global(u64, name="calls")
+    spec = program(
+        MapAddress(R1, calls, value=True),
+        mov(R2, 1),
+        atomic_add(DW, R1, 0, R2),
+        mov(R0, -3),
+        exit_(),
+        kind=ProgramKind.SYSCALL,
+    )
+    with load(spec) as loaded:
+        assert [loaded[spec].run() for _ in range(5)] == [-3] * 5
+        assert loaded[calls].value == 5
+        with pytest.raises(KernelError, match="cannot run program example on a packet: use run"):
+            loaded[spec].test_run(PACKET)
+
+
+def test_programs_for_packets_want_one():
+    spec = returning(0)
+    with (
+        load(spec) as loaded,
+        pytest.raises(KernelError, match="program example without a packet: use test_run"),
+    ):
+        loaded[spec].run()

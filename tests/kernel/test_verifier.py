@@ -31,11 +31,9 @@ from tests.kernel.assembler import (
     mov,
     mov_reg,
     program,
+    read,
     returning,
     store_imm,
-)
-from tests.kernel.assembler import (
-    load as read,
 )
 
 

@@ -24,7 +24,8 @@ from penstock.kernel.cells import Cells
 from penstock.kernel.handle import Handle
 from penstock.kernel.interface import Interface
 from penstock.kernel.map import Map, create_map
-from penstock.kernel.program import SLEEPABLE, Program
+from penstock.kernel.program import Program
+from penstock.kernel.program_load import SLEEPABLE
 from penstock.kernel.statistics import run_statistics
 from penstock.kernel.syscall import Command, bpf
 from penstock.kernel.tcx import attach_tcx

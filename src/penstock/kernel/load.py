@@ -13,7 +13,8 @@ from penstock.kernel.array import Array, Global, PerCpuArray
 from penstock.kernel.hash import Hash, PerCpuHash
 from penstock.kernel.interface import find_interface
 from penstock.kernel.map import Map, create_map, open_pinned_map
-from penstock.kernel.program import Program, load_program
+from penstock.kernel.program import Program
+from penstock.kernel.program_load import load_program
 from penstock.kernel.references import ArrayOfMaps, DevMap, ProgArray, XskMap
 from penstock.kernel.ringbuf import Ring
 from penstock.kernel.tcx import Direction, attach_tcx
@@ -34,7 +35,7 @@ V = TypeVar("V")
 
 _log = logging.getLogger(__name__)
 
-_HOOKS: Final = {ProgramKind.XDP: "XDP", ProgramKind.SCHED_CLS: "tc"}
+_HOOKS: Final = {ProgramKind.XDP: "XDP", ProgramKind.SCHED_CLS: "tc", ProgramKind.SYSCALL: "Python to run"}
 _KINDS: Final[dict[type[lang.MapSpec], type[Map]]] = {
     lang.HashMap: Hash,
     lang.LruHash: Hash,

@@ -46,9 +46,9 @@ class TestResult:
     """The fields that were given, as the program left them."""
 
 
-def run(program: Program, data: bytes, repeat: int, context: Mapping[str, int] | None) -> TestResult:
+def run(program: Program, data: bytes, repeat: int, context: Mapping[str, int]) -> TestResult:
     """Run a program; see `Program.test_run`."""
-    _check_length(data)
+    _check(program, data)
     given = np.frombuffer(data, np.uint8)
     room = np.empty(len(data) + _GROWTH, np.uint8)
     attributes = TestRun(
@@ -59,26 +59,24 @@ def run(program: Program, data: bytes, repeat: int, context: Mapping[str, int] |
         data_size_out=len(room),
         repeat=repeat,
     )
-    fields = _context(program.kind, context, len(data)) if context else None
-    if fields is not None:
-        attributes.ctx_in = attributes.ctx_out = fields.ctypes.data
-        attributes.ctx_size_in = attributes.ctx_size_out = len(fields)
+    whole, fields = _context(program.kind, context, len(data))
+    if context:
+        attributes.ctx_in = attributes.ctx_out = whole.ctypes.data
+        attributes.ctx_size_in = attributes.ctx_size_out = len(whole)
     with attempt(f"run program {program.name} on {len(data)} bytes", Capability.BPF, Capability.NET_ADMIN):
         bpf(Command.PROG_TEST_RUN, attributes)
     return TestResult(
         _signed(attributes.retval),
         room[: attributes.data_size_out].tobytes(),
         attributes.duration,
-        {}
-        if fields is None
-        else {name: _field(program.kind, fields, name)[()].item() for name in context or ()},
+        {name: field.item() for name, field in fields.items()},
     )
 
 
 def run_each(program: Program, packets: Sequence[bytes]) -> npt.NDArray[np.int32]:
     """Run a program on each packet; see `Program.test_runs`."""
     for packet in packets:
-        _check_length(packet)
+        _check(program, packet)
     held = np.frombuffer(bytearray().join(packets), np.uint8)
     attributes = TestRun(prog_fd=program.fileno(), data_in=held.ctypes.data, repeat=1)
     results = np.empty(len(packets), np.uint32)
@@ -95,37 +93,39 @@ def run_each(program: Program, packets: Sequence[bytes]) -> npt.NDArray[np.int32
 
 def call(program: Program) -> int:
     """Run a program that takes nothing; see `Program.run`."""
+    if program.kind is not ProgramKind.SYSCALL:
+        raise KernelError(f"cannot run program {program.name} without a packet: use test_run")
     attributes = TestRun(prog_fd=program.fileno())
     with attempt(f"run program {program.name}", Capability.BPF):
         bpf(Command.PROG_TEST_RUN, attributes)
     return _signed(attributes.retval)
 
 
-def _context(kind: ProgramKind, given: Mapping[str, int], length: int) -> npt.NDArray[np.uint8]:
-    """Return the context structure with the given fields set."""
-    fields = np.zeros(_CONTEXTS[kind][1], np.uint8)
+def _context(
+    kind: ProgramKind, given: Mapping[str, int], length: int
+) -> tuple[npt.NDArray[np.uint8], dict[str, np.ndarray[Any, Any]]]:
+    """Return the context structure, and views of its fields that are given, by name."""
+    cls, size = _CONTEXTS[kind]
+    whole = np.zeros(size, np.uint8)
     if kind is ProgramKind.XDP:
-        fields[_XDP_DATA_END : _XDP_DATA_END + 4].view(np.uint32)[0] = length  # the kernel insists
+        whole[_XDP_DATA_END : _XDP_DATA_END + 4].view(np.uint32)[0] = length  # the kernel insists
+    fields: dict[str, np.ndarray[Any, Any]] = {}
     for name, value in given.items():
-        _field(kind, fields, name)[()] = value
-    return fields
-
-
-def _field(kind: ProgramKind, fields: npt.NDArray[np.uint8], name: str) -> np.ndarray[Any, Any]:
-    """Return a view of one field of the context."""
-    cls = _CONTEXTS[kind][0]
-    member = getattr(cls, name, None)
-    if not isinstance(member, ContextField):
-        raise KernelError(f"cannot set the context's field {name!r}: {cls.__name__} has none")
-    return np.ndarray((), member.type.dtype, fields, member.offset)
+        member = getattr(cls, name, None)
+        if not isinstance(member, ContextField):
+            raise KernelError(f"cannot set the context's field {name!r}: {cls.__name__} has none")
+        fields[name] = np.ndarray((), member.type.dtype, whole, member.offset)
+        fields[name][()] = value
+    return whole, fields
 
 
 def _signed(retval: int) -> int:
     return retval - (1 << 32) if retval >> 31 else retval
 
 
-def _check_length(data: bytes) -> None:
+def _check(program: Program, data: bytes) -> None:
+    if program.kind not in _CONTEXTS:
+        raise KernelError(f"cannot run program {program.name} on a packet: use run")
     if len(data) < _SHORTEST:
-        raise KernelError(
-            f"cannot test with a packet of {len(data)} bytes: the kernel takes {_SHORTEST} at least"
-        )
+        least = f"the kernel takes {_SHORTEST} at least"
+        raise KernelError(f"cannot test with a packet of {len(data)} bytes: {least}")
