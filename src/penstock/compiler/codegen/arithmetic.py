@@ -113,11 +113,22 @@ def _magnitude(b: Builder, kind: str, value: str) -> str:
 @expression(ir.Compare)
 def _compare(b: Builder, node: ir.Compare) -> str:
     left, right = b.value(node.left), b.value(node.right)
+    if isinstance(node.left.type, ir.PointerType):
+        _stay(b)
     op: str = node.op
     if op not in ("eq", "ne"):
         signed = isinstance(node.left.type, IntType) and node.left.type.signed
         op = ("s" if signed else "u") + op
     return b.let(f"icmp {op} {llvm_type(node.left.type)} {left}, {right}")
+
+
+def _stay(b: Builder) -> None:
+    """Write an empty instruction that must not move, so that what follows is not done ahead of a branch to it.
+
+    LLVM would make one test of two: `a is None and b is None` became `a | b == 0`, and the verifier allows no
+    such arithmetic on pointers.
+    """
+    b.do('call void asm sideeffect "", ""() memory(inaccessiblemem: readwrite)')
 
 
 @expression(ir.Convert)

@@ -17,6 +17,9 @@ def branch_on(b: Builder, condition: ir.Expr, then: str, otherwise: str) -> None
             branch_on(b, condition.right, then, otherwise)
         case ir.Unary(op="not"):
             branch_on(b, condition.operand, otherwise, then)
+        case ir.Sequence():
+            b.run(condition.statements)
+            branch_on(b, condition.value, then, otherwise)
         case _:
             b.branch(b.value(condition), then, otherwise)
 
@@ -43,6 +46,12 @@ def _select(b: Builder, node: ir.Select) -> str:
     no, no_block = b.value(node.otherwise), b.block
     b.place(join)
     return b.phi(llvm_type(node.type), (yes, yes_block), (no, no_block))
+
+
+@expression(ir.Sequence)
+def _sequence(b: Builder, node: ir.Sequence) -> str:
+    b.run(node.statements)
+    return b.value(node.value)
 
 
 @statement(ir.If)
