@@ -2,7 +2,7 @@
 
 >>> import penstock
 >>> with penstock.load(program) as loaded:
-...     loaded.attach(program, "eth0")
+...     loaded.attach_xdp(program, "eth0")
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["CompileError", "KernelError", "PenstockError", "__version__", "load"
 def load(*programs: Program, maps: Mapping[MapSpec, Map] | None = None) -> Loaded:
     """Compile programs, create the maps that they use, and load them into the kernel.
 
-    The result is a context manager that owns everything: `loaded[program]`, `loaded[map]`, `loaded.attach(…)`.
+    The result is a context manager that owns everything: `loaded[program]`, `loaded[map]`, `loaded.attach_xdp(…)`.
     Programs that use the same map object share the map; `maps` gives maps that exist already.
 
     Raises CompileError (outside the language), VerifierError (refused by the verifier) and KernelError (no

@@ -111,6 +111,21 @@ def test_the_program_of_somebody_else_stays(wire, theirs, ours):
         assert xdp_programs(near) == {number}
 
 
+def test_a_program_that_no_process_holds_stays_too(wire):
+    """Attached by netlink, as `ip link set xdp` does, and its descriptor closed."""
+    near, _ = wire
+    foreign, spec = returning(2, name="foreign"), returning(2)
+    with load(foreign) as others:
+        near.host.netlink.link("set", index=near.index, xdp_fd=others[foreign].fileno())
+        number = others[foreign].id
+    with load(spec) as loaded, pytest.raises(KernelError) as refused:
+        loaded.attach_xdp(spec, near.name)
+    assert str(refused.value).endswith(
+        f": XDP program foreign (id {number}) is there and stays; detach it first"
+    )
+    assert xdp_programs(near) == {number}
+
+
 def test_native_mode_that_a_driver_lacks_falls_back_with_a_word(wire, caplog, monkeypatch):
     near, _ = wire
     real = xdp.create_link

@@ -49,7 +49,7 @@ class Map(Handle):
     def _lookup(self, key: bytes, size: int) -> bytearray | None:
         """Return the `size` bytes of the value of `key`, or None."""
         value = bytearray(size)
-        found = self._try(Command.MAP_LOOKUP_ELEM, key, value, self._flags)
+        found = self._try("read", Command.MAP_LOOKUP_ELEM, key, value, self._flags)
         return value if found else None
 
     def _update(self, key: bytes, value: bytes) -> None:
@@ -65,16 +65,19 @@ class Map(Handle):
 
     def _delete(self, key: bytes) -> bool:
         """Remove an entry; False if there was none."""
-        return self._try(Command.MAP_DELETE_ELEM, key, None, 0)
+        return self._try("remove", Command.MAP_DELETE_ELEM, key, None)
 
     def _next_key(self, key: bytes | None, size: int) -> bytes | None:
         """Return the key after `key` (None: the first), or None; the first again if `key` has gone."""
         following = bytearray(size)
-        found = self._try(Command.MAP_GET_NEXT_KEY, key, following, 0)
+        found = self._try("read", Command.MAP_GET_NEXT_KEY, key, following)
         return bytes(following) if found else None
 
-    def _try(self, command: Command, key: bytes | None, value: bytearray | None, flags: int) -> bool:
-        with attempt(f"read {self._description}"):
+    def _try(
+        self, verb: str, command: Command, key: bytes | None, value: bytearray | None, flags: int = 0
+    ) -> bool:
+        """Make a call for one entry; False if there is no such entry."""
+        with attempt(f"{verb} an entry of {self._description}"):
             try:
                 self._element(command, key, value, flags)
             except FileNotFoundError:
