@@ -70,20 +70,23 @@ def uses() -> dict[str, tuple[tuple[Capability, ...], tuple[Alternatives, ...]]]
     from penstock.kernel.capabilities import Capability
     from penstock.lang.maps import MapKind
 
-    kinds = (MapKind.HASH, MapKind.LRU_HASH, MapKind.PERCPU_ARRAY, MapKind.RINGBUF)
-    maps = tuple((f.MAPS[kind],) for kind in kinds)
+    kinds = (MapKind.LRU_HASH, MapKind.PERCPU_ARRAY, MapKind.RINGBUF)
+    hooks = ((f.TC,), (f.TCX, f.CLSACT))
+    others = (f.MAP_MEMORY, f.LOOPS, f.SUBPROGRAMS, f.FETCHING_ATOMICS, f.FOR_EACH, f.SYSCALL)
     rtt: tuple[Alternatives, ...] = (
-        *maps,
-        (f.TC,),
-        (f.MAP_MEMORY,),
-        (f.FETCHING_ATOMICS,),
-        (f.TCX, f.CLSACT),
+        *((f.MAPS[kind],) for kind in kinds),
+        *hooks,
+        *((each,) for each in others),
     )
     rights = (Capability.BPF, Capability.NET_ADMIN, Capability.PERFMON)
     return {
         RTT: (rights, rtt),
         f"{RTT} --ingress xdp": (rights, (*rtt, (f.XDP,), (f.XDP_LINKS,))),
-        f"{RTT} --aggregate": (rights, (*rtt, (f.MAPS[MapKind.PERCPU_HASH],))),
+        f"{RTT} --aggregate": (
+            rights,
+            (*rtt, (f.MAPS[MapKind.PERCPU_HASH],), (f.MAPS[MapKind.ARRAY_OF_MAPS],)),
+        ),
+        f"{RTT} --no-local": (rights, (*rtt, (f.MAPS[MapKind.HASH],))),
         "penstock bench": ((*rights, Capability.SYS_ADMIN), (*rtt, (f.RUN_STATISTICS,))),
     }
 

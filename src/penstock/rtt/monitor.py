@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import TYPE_CHECKING, Final, Literal, Self
 
 import numpy as np
 
@@ -15,7 +15,6 @@ from penstock.kernel.interface import Interface, find_interface
 from penstock.kernel.link import Link
 from penstock.kernel.xdp import XdpMode
 from penstock.lang.program import Program
-from penstock.rtt.addresses import OwnAddresses
 from penstock.rtt.aggregates import Report
 from penstock.rtt.collector import Collector
 from penstock.rtt.linklayer import has_ethernet
@@ -24,6 +23,9 @@ from penstock.rtt.options import RttOptions
 from penstock.rtt.programs import Hooks, rtt_programs
 from penstock.rtt.records import Counters, Event
 from penstock.rtt.totals import Totals
+
+if TYPE_CHECKING:
+    from penstock.rtt.addresses import OwnAddresses
 
 Ingress = Literal["tc", "xdp"]
 
@@ -61,7 +63,7 @@ class Monitor:
             self._loaded = owned.enter_context(penstock.load(*programs, self._programs.sweep))
             self._events = self._loaded[tables.events] if options.rtt_events or options.flow_events else None
             self._collector = Collector(self._loaded, tables) if options.aggregate else None
-            self._own = None if options.local else OwnAddresses(self._loaded[tables.own])
+            self._own = None if options.local else self._own_addresses()
             self.sweep()
             self._links = {interface.name: self._attach(interface) for interface in self._hooks}
             self._start = time.monotonic()
@@ -152,6 +154,11 @@ class Monitor:
         else:
             first = self._loaded.attach_tc(arriving, interface.index, "ingress")
         return [first, self._loaded.attach_tc(leaving, interface.index, "egress")]
+
+    def _own_addresses(self) -> OwnAddresses:
+        from penstock.rtt.addresses import OwnAddresses  # noqa: PLC0415 (pyroute2 is slow to import)
+
+        return OwnAddresses(self._loaded[self._tables.own])
 
     def _counters(self) -> Counters:
         return self._loaded[self._tables.counters].total(0)
