@@ -34,6 +34,13 @@ class Comparison:
         """The median of the differences' absolute values, in ns."""
         return statistics.median(map(abs, self.differences))
 
+    @property
+    def miscounted(self) -> list[tuple[Rtt, Rtt]]:
+        """Pairs whose packets and bytes differ."""
+        return [
+            (reported, captured) for reported, captured in self.pairs if reported.counts != captured.counts
+        ]
+
     def __str__(self) -> str:
         error = f"{self.median_error:.0f} ns" if self.pairs else "none"
         return (
@@ -69,7 +76,7 @@ def compare(reported: Sequence[Rtt], captured: Sequence[Rtt], within: int = 5_00
 def _by_flow(rtts: Iterable[Rtt]) -> defaultdict[Flow, list[Rtt]]:
     flows: defaultdict[Flow, list[Rtt]] = defaultdict(list)
     for rtt in sorted(rtts):
-        flows[rtt[2:]].append(rtt)
+        flows[rtt.flow].append(rtt)
     return flows
 
 

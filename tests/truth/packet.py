@@ -6,7 +6,7 @@ from typing import NamedTuple
 ETHERNET, RAW_IP = 1, 101  # link types of pcap files
 TAGS = {0x8100, 0x88A8, 0x9100}
 TCP, ICMP, ICMPV6 = 6, 1, 58
-FIN, SYN, ACK = 0x01, 0x02, 0x10
+FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 
 # IPv6 extension headers (RFC 8200, 6275, 7401, 5533); most say their length in units of 8 bytes
 FRAGMENT, AUTHENTICATION = 44, 51
@@ -17,10 +17,11 @@ ECHOES = {ICMP: (8, 0), ICMPV6: (128, 129)}  # types of request and reply
 
 
 class Packet(NamedTuple):
-    """A TCP segment with timestamps, or an echo request or reply.
+    """A TCP segment with timestamps, or a reset, which may do without; or an echo request or reply.
 
     An endpoint is an address (4 or 16 bytes) and a port, for ICMP the echo identifier. `offers` is what a
     reply will echo, `answers` what this packet echoes; `timed` says whether a reply will come at once.
+    `payload` is in bytes; `ends` the flags FIN and RST, if set.
     """
 
     protocol: int
@@ -30,6 +31,8 @@ class Packet(NamedTuple):
     answers: int | None
     timed: bool
     syn: bool
+    payload: int = 0
+    ends: int = 0
 
 
 def parse(frame: bytes, link_type: int = ETHERNET) -> Packet | None:
@@ -82,7 +85,7 @@ def _transport(frame: bytes, at: int, end: int, protocol: int, source: bytes, ta
     if protocol == TCP:
         return _tcp(frame, at, end, source, target)
     if protocol == (ICMP if len(source) == 4 else ICMPV6):
-        return _echo(frame, at, protocol, source, target)
+        return _echo(frame, at, end, protocol, source, target)
     return None
 
 
@@ -90,9 +93,9 @@ def _tcp(frame: bytes, at: int, end: int, source: bytes, target: bytes) -> Packe
     source_port, target_port, _, _, offset, flags = struct.unpack_from("!HHIIBB", frame, at)
     data = at + 4 * (offset >> 4)
     stamps = _timestamps(frame, at + 20, data)
-    if stamps is None:
+    if stamps is None and not flags & RST:  # RFC 7323, 3.2
         return None
-    tsval, tsecr = stamps
+    tsval, tsecr = stamps or (0, 0)
     return Packet(
         protocol=TCP,
         source=(source, source_port),
@@ -101,6 +104,8 @@ def _tcp(frame: bytes, at: int, end: int, source: bytes, target: bytes) -> Packe
         answers=tsecr or None if flags & ACK else None,
         timed=end > data or bool(flags & (SYN | FIN)),
         syn=bool(flags & SYN),
+        payload=end - data,
+        ends=flags & (FIN | RST),
     )
 
 
@@ -123,12 +128,11 @@ def _timestamps(frame: bytes, at: int, end: int) -> tuple[int, int] | None:
     return None
 
 
-def _echo(frame: bytes, at: int, protocol: int, source: bytes, target: bytes) -> Packet | None:
+def _echo(frame: bytes, at: int, end: int, protocol: int, source: bytes, target: bytes) -> Packet | None:
     kind, code, _, identifier, sequence = struct.unpack_from("!BBHHH", frame, at)
     if code or kind not in ECHOES[protocol]:
         return None
     request = kind == ECHOES[protocol][0]
     ends = (source, identifier), (target, identifier)
-    return Packet(
-        protocol, *ends, sequence if request else None, None if request else sequence, request, syn=False
-    )
+    numbers = (sequence, None) if request else (None, sequence)
+    return Packet(protocol, *ends, *numbers, timed=request, syn=False, payload=end - at - 8)

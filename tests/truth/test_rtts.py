@@ -28,14 +28,14 @@ def ack(time, source, target, tsval, tsecr):
 def judge(tmp_path):
     """RTTs of packets, as (µs of the reply, RTT in µs, who replied).
 
-    Before the packets there is a pure ACK in every direction of the flows, with the TSval `earlier`.
+    Before the packets there is one in every direction of the flows, with the TSval `earlier`.
     """
 
     def rtts(packets, *, earlier=1, syn=False):
         ways = {
             (f[IP].src, f[TCP].sport, f[IP].dst, f[TCP].dport) for _, f in packets if earlier and TCP in f
         }
-        before = [ack(-10, way[:2], way[2:], earlier, 1) for way in sorted(ways)]
+        before = [segment(-10, way[:2], way[2:], earlier, 1) for way in sorted(ways)]
         for time, frame in before + packets:
             frame.time = START // 10**9 + 1 + time / 10**6
         path = tmp_path / "made.pcap"
@@ -145,6 +145,44 @@ def test_a_new_connection_of_the_same_name_starts_anew(judge):
     assert judge(packets, earlier=None) == [(130, 30, B[0])]
 
 
+def test_pure_acks_begin_no_flow(judge):
+    packets = [ack(0, A, B, 10, 5), segment(9, A, B, 11, 5), ack(20, B, A, 6, 11)]
+    packets += [segment(30, A, B, 12, 6), ack(45, B, A, 7, 12)]
+    assert judge(packets, earlier=None) == [(45, 15, B[0])]
+
+
+ENDING = [
+    segment(0, A, B, 10, 5),
+    segment(1, A, B, 11, 5, data=b"", flags="FA"),
+    segment(20, B, A, 6, 11, data=b"", flags="FA"),
+]
+
+
+def test_what_comes_before_the_last_ack_counts(judge):
+    packets = [*ENDING, segment(30, B, A, 6, 10, flags="FA"), ack(50, A, B, 12, 6)]
+    assert judge(packets) == [(20, 19, B[0]), (30, 30, B[0]), (50, 30, A[0])]
+
+
+def test_what_comes_after_the_last_ack_answers_nothing(judge):
+    assert judge([*ENDING, ack(50, A, B, 12, 6), ack(51, B, A, 6, 10)]) == [(20, 19, B[0]), (50, 30, A[0])]
+
+
+def test_a_reset_without_timestamps_ends_a_flow(judge):
+    reset = ETHERNET / IP(src=B[0], dst=A[0]) / TCP(sport=B[1], dport=A[1], flags="R")
+    packets = [segment(0, A, B, 10, 5), (5, reset), ack(20, B, A, 6, 10)]
+    assert judge(packets) == []
+
+
+def test_packets_and_payload_are_counted(tmp_path):
+    ways = (A, B), (B, A)
+    packets = [segment(0, *way, 1, 1, data=b"12") for way in ways]
+    packets += [segment(10, A, B, 2, 1, data=b"345"), ack(20, B, A, 2, 2)]
+    path = tmp_path / "made.pcap"
+    wrpcap(str(path), [frame for _, frame in packets])
+    (rtt,) = rtts_of(path)
+    assert rtt.counts == (2, 5, 2, 2)
+
+
 def test_icmp(judge):
     def echo(time, source, target, kind, sequence):
         return time, ETHERNET / IP(src=source[0], dst=target[0]) / ICMP(type=kind, id=9, seq=sequence)
@@ -163,4 +201,4 @@ def test_icmpv6_with_nanoseconds(tmp_path):
     frames[0].time, frames[1].time = 1.0, 1.000000125
     wrpcap(str(tmp_path / "nano.pcap"), frames, nano=True)
     (rtt,) = rtts_of(tmp_path / "nano.pcap")
-    assert rtt == (1_000_000_125, 125, "2001:db8::2", 9, "2001:db8::1", 9, "ICMPv6")
+    assert rtt[:7] == (1_000_000_125, 125, "2001:db8::2", 9, "2001:db8::1", 9, "ICMPv6")
