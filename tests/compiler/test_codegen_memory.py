@@ -93,6 +93,31 @@ def test_fields_of_a_packed_struct_on_the_stack():
     assert run(program, struct.pack("=Q", 0x1122334455667788) + bytes(56))[0].retval == 1 + 0x7788 + 1
 
 
+def test_packed_struct_as_a_key():
+    """Helpers are given its address, so that it is in memory indeed."""
+    table = HashMap(Odd, u64, 16, name="table")
+
+    def fill(odd: Odd, value: u64) -> None:
+        odd.wide = value
+
+    @xdp
+    def program(packet: Xdp) -> int:
+        first = packet.read(u64, 0)
+        if first is None:
+            return 0
+        odd = Odd(head=1)
+        odd.value = u32(first.value)
+        table.update(odd, 5)
+        fill(odd, first.value)
+        entry = table.lookup(odd)
+        return 0 if entry is None else u32(entry.value)
+
+    with running(lower(program)) as (loaded, owner):
+        value = 0x1122334455667788
+        owner[table][Odd(head=1, value=value & 0xFFFFFFFF, wide=value)] = 9
+        assert loaded.test_run(struct.pack("=Q", value) + bytes(56)).retval == 9
+
+
 def test_packed_struct_handed_to_a_function():
     def fill(odd: Odd, value: u64) -> None:
         odd.value = u32(value)
@@ -216,7 +241,7 @@ def test_copy_to_the_stack_at_every_offset(offset):
         skipped: Array[u8] = array(3)
         part: Array[u8] = array(16)
 
-    result = Global(Shifted, name="result")
+    results = HashMap(u32, Shifted, 2, name="results")
 
     def fill(target: Shifted, header: Header) -> None:
         target.part = header.part
@@ -231,12 +256,14 @@ def test_copy_to_the_stack_at_every_offset(offset):
         other = Shifted()
         other.part = shifted.part
         other.after = shifted.after
-        result.value = other
+        results.update(0, shifted)
+        results.update(1, other)
         return 1
 
     with running(lower(program)) as (loaded, owner):
         assert loaded.test_run(bytes(range(64))).retval == 1
-        assert bytes(owner[result].value) == bytes(offset + 1) + bytes(range(5, 21)) + b"\x07"
+        wanted = bytes(offset + 1) + bytes(range(5, 21)) + b"\x07"
+        assert [bytes(owner[results][n]) for n in range(2)] == [wanted, wanted]
 
 
 def test_copies_of_16_bytes_from_packet_to_stack_are_two_words():
@@ -330,3 +357,41 @@ def test_field_of_what_may_be_none():
         assert loaded.test_run(bytes(64)).retval == 7
         owner[FLOWS][4] = Flow(packets=5, state=Inner(small=7))
         assert loaded.test_run(bytes(64)).retval == 12
+
+
+def test_either_of_two_that_may_be_none():
+    """LLVM would rather compute with what may be None than branch."""
+
+    @xdp
+    def program(_: Xdp) -> int:
+        first = state_of(1)
+        second = state_of(2)
+        chosen = first if first is not None else second
+        if chosen is None:
+            return 1
+        return u32(chosen.small)
+
+    with running(lower(program)) as (loaded, owner):
+        assert loaded.test_run(bytes(64)).retval == 1
+        owner[FLOWS][2] = Flow(state=Inner(small=22))
+        assert loaded.test_run(bytes(64)).retval == 22
+        owner[FLOWS][1] = Flow(state=Inner(small=11))
+        assert loaded.test_run(bytes(64)).retval == 11
+
+
+def test_two_tests_for_none():
+    @xdp
+    def program(_: Xdp) -> int:
+        first, second = FLOWS.lookup(1), FLOWS.lookup(2)
+        if first is None and second is None:
+            return 1
+        if first is None or second is None:
+            return 2
+        return u32(first.packets + second.packets)
+
+    with running(lower(program)) as (loaded, owner):
+        assert loaded.test_run(bytes(64)).retval == 1
+        owner[FLOWS][2] = Flow(packets=10)
+        assert loaded.test_run(bytes(64)).retval == 2
+        owner[FLOWS][1] = Flow(packets=20)
+        assert loaded.test_run(bytes(64)).retval == 30

@@ -7,8 +7,9 @@ machines that run BPF well access unaligned words, and the verifier knows whethe
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
+
 from penstock.compiler import ir
-from penstock.lang.struct import StructType
 from penstock.lang.types import Type
 
 WORD = 8
@@ -27,29 +28,42 @@ def storage_alignment(storage: ir.Storage) -> int:
     return WORD if storage.type.size >= WORD else storage.type.align
 
 
-def access_alignment(pointer: ir.Expr) -> int:
-    """Return the alignment of an integer that is loaded or stored."""
+def access_alignment(pointer: ir.Expr, stack: AbstractSet[ir.Variable]) -> int:
+    """Return the alignment of an integer that is loaded or stored.
+
+    `stack` has the variables that may refer to the stack, though their type does not say so.
+    """
     natural = pointee(pointer).align
-    return min(natural, _certain(pointer)) if _is_local(pointer) else natural
+    return min(natural, _certain(pointer)) if may_be_stack(pointer, stack) else natural
 
 
-def copy_alignment(pointer: ir.Expr) -> int:
+def copy_alignment(pointer: ir.Expr, stack: AbstractSet[ir.Variable]) -> int:
     """Return the alignment of a struct or array that is copied."""
-    return _certain(pointer) if _is_local(pointer) or _may_be_callers(pointer) else WORD
+    return _certain(pointer) if may_be_stack(pointer, stack) else WORD
 
 
-def _is_local(pointer: ir.Expr) -> bool:
-    return isinstance(pointer.type, ir.PointerType) and pointer.type.local
+def may_be_stack(pointer: ir.Expr, stack: AbstractSet[ir.Variable]) -> bool:
+    """Whether a pointer may refer to the stack, of this function or of one that called it."""
+    if isinstance(pointer.type, ir.PointerType) and pointer.type.local:
+        return True
+    if isinstance(pointer, ir.Var):
+        return pointer.var in stack
+    return any(may_be_stack(origin, stack) for origin in _origins(pointer))
 
 
-def _may_be_callers(pointer: ir.Expr) -> bool:
-    """Whether a reference may be to the caller's stack: handed in, and no packed struct of a packet."""
-    while isinstance(pointer, ir.FieldAddress | ir.ElementAddress):
-        pointer = pointer.base
-    if not isinstance(pointer, ir.Var) or not isinstance(pointer.var.type, ir.PointerType):
-        return False
-    kind = pointer.var.type.to
-    return not pointer.var.type.nullable and not (isinstance(kind, StructType) and kind.packed)
+def _origins(pointer: ir.Expr) -> list[ir.Expr]:
+    """Return the expressions that a pointer may be derived from."""
+    match pointer:
+        case ir.FieldAddress() | ir.ElementAddress():
+            return [pointer.base]
+        case ir.AssignExpr() | ir.Sequence():
+            return [pointer.value]
+        case ir.Select():
+            return [pointer.then, pointer.otherwise]
+        case ir.Call():
+            return pointer.arguments
+        case _:
+            return []
 
 
 def _certain(pointer: ir.Expr) -> int:

@@ -123,7 +123,7 @@ def _compare(b: Builder, node: ir.Compare) -> str:
 
 
 def _stay(b: Builder) -> None:
-    """Write an empty instruction that must not move, so that what follows is not done ahead of a branch to it.
+    """Write an empty instruction that must not move, so that what follows is not done before a branch to it.
 
     LLVM would make one test of two: `a is None and b is None` became `a | b == 0`, and the verifier allows no
     such arithmetic on pointers.
