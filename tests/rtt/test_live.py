@@ -12,10 +12,11 @@ from rich.console import Console
 from penstock.errors import PenstockError
 from penstock.rtt import board as board_module
 from penstock.rtt.board import FORGOTTEN, HISTORY, IDLE, RECENT, SORTS, Board
-from penstock.rtt.live import Screen, duration, fit, line, quantity, render
+from penstock.rtt.live import Screen
 from penstock.rtt.naming import Flow
 from penstock.rtt.records import EventKind
 from penstock.rtt.totals import Totals
+from penstock.rtt.view import duration, fit, line, quantity, render
 from tests.rtt.events import event, many, together
 
 SECOND = 1_000_000_000

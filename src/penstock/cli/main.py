@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import Final
 
@@ -31,5 +32,8 @@ class LazyGroup(click.Group):
     epilog='Tab completion: eval "$(_PENSTOCK_COMPLETE=bash_source penstock)" (or zsh_source, fish_source).',
 )
 @click.version_option(package_name="penstock", message="%(prog)s %(version)s")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Passive latency measurement and packet queues, run by the kernel as verified BPF."""
+    if os.environ.get("NO_COLOR"):  # https://no-color.org
+        context.color = False

@@ -111,16 +111,31 @@ Examples:
     show_default=True,
     help="Whose network an RTT counts for: who was timed, or who replied.",
 )
-@click.option("--prefix-v4", type=click.IntRange(0, 32), default=24, show_default=True, metavar="BITS")
-@click.option("--prefix-v6", type=click.IntRange(0, 128), default=48, show_default=True, metavar="BITS")
 @click.option(
+    "--prefix-v4",
+    type=click.IntRange(0, 32),
+    default=24,
+    show_default=True,
+    metavar="BITS",
+    help="How long the prefix of an IPv4 network is.",
+)
+@click.option(
+    "--prefix-v6",
+    type=click.IntRange(0, 128),
+    default=48,
+    show_default=True,
+    metavar="BITS",
+    help="The same for IPv6.",
+)
+@click.option(
+    "-w",
     "--write",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
     help="Write to FILE, opened anew on SIGHUP.",
 )
 @click.option("--duration", metavar="TIME", callback=duration("s", 1), help="Stop after TIME.")
-@click.option("--count", type=click.IntRange(1), metavar="N", help="Stop after N events.")
+@click.option("-c", "--count", type=click.IntRange(1), metavar="N", help="Stop after N events.")
 @click.option("--live", is_flag=True, help="Show a table of flows on the terminal; q ends it.")
 @click.option("--sort", type=click.Choice(SORTS), help="What --live puts first: rate if not given.")
 @click.pass_context
