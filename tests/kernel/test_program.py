@@ -156,16 +156,21 @@ def test_the_context_of_xdp():
 def test_statistics_only_count_while_they_are_on():
     spec = returning(0, TC)
     with load(spec) as loaded:
-        loaded[spec].test_run(PACKET, repeat=100)
-        before = loaded[spec].statistics()
-        with run_statistics():
+
+        def counted() -> Statistics:
+            before = loaded[spec].statistics()
             loaded[spec].test_run(PACKET, repeat=1000)
-        between = loaded[spec].statistics() - before
-        loaded[spec].test_run(PACKET, repeat=100)
-        assert loaded[spec].statistics() - before == between
-        assert between.run_count == 1000
-        assert 0 < between.ns_per_run < 100_000
-        assert between.recursion_misses == 0
+            return loaded[spec].statistics() - before
+
+        with run_statistics():
+            on = counted()
+        assert on.run_count == 1000
+        assert 0 < on.ns_per_run < 100_000
+        assert on.recursion_misses == 0
+        end = time.monotonic() + 10
+        while counted().run_count:  # somebody else on this machine may have them on for a while
+            assert time.monotonic() < end
+            time.sleep(0.1)
     assert Statistics(0, 0, 0).ns_per_run == 0
 
 
