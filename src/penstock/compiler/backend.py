@@ -23,9 +23,9 @@ llvm: Any = llvmlite.binding
 # What the code generator would turn into calls to a library that BPF has not: products and quotients wider
 # than 64 bits, also in tests for overflow, and signed division, which v3 lacks.
 _LIBRARY_CALL = re.compile(
-    r"^.* (?:(?P<wide>(?:mul|[us]div|[us]rem)(?: nuw| nsw| exact)* i(?:6[5-9]|[7-9]\d|\d{3,}))"
-    r"|(?P<overflow>call [^@]*@llvm\.[us]mul\.with\.overflow\.i64)"
-    r"|(?P<signed>s(?:div|rem)(?: exact)* i\d+)) .*$",
+    r"^.*\b(?:(?P<wide>(?:mul|[us]div|[us]rem)(?: nuw| nsw| exact)* i(?:6[5-9]|[7-9]\d|\d{3,}))"
+    r"|(?P<overflow>call .*@llvm\.[us]mul\.with\.overflow\.i64)"
+    r"|(?P<signed>s(?:div|rem)(?: exact)? i\d+))\b.*$",
     re.MULTILINE,
 )
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from functools import singledispatchmethod
 
 from penstock.compiler import ir
+from penstock.compiler.codegen.alignment import pointee
 from penstock.lang.types import BoolType
 
 _SIGNS = {
@@ -205,7 +206,7 @@ class _Text:
 
     @_value.register
     def _(self, node: ir.PacketRead) -> str:
-        return f"read({self._value(node.context)}, {node.type}, {self._value(node.offset)})"
+        return f"read({self._value(node.context)}, {pointee(node)}, {self._value(node.offset)})"
 
     @_value.register
     def _(self, node: ir.MapAddress) -> str:
@@ -229,7 +230,7 @@ class _Text:
 
     @_value.register
     def _(self, node: ir.RingReserve) -> str:
-        return f"reserve({self._maps[node.map]}, {node.type})"
+        return f"reserve({self._maps[node.map]}, {pointee(node)})"
 
     @_value.register
     def _(self, node: ir.Atomic) -> str:
