@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from tests.net import frames
 from tests.net.frames import ACK, ethernet, ip, tcp
 
 MS = 1_000_000
+TICK = time.clock_getres(6)  # CLOCK_MONOTONIC_COARSE
 PASS = {ProgramKind.XDP: XDP_PASS, ProgramKind.SCHED_CLS: TC_UNSPEC}
 
 
@@ -81,7 +83,7 @@ class Rig:
         """Make all flows look as if they had been silent for so long."""
         for table in (self.loaded[self.tables.flows], self.loaded[self.tables.pending]):
             for key, entry in table.items():
-                entry.flow.seen -= int(seconds * 1e9)
+                entry.flow.seen -= int(seconds / TICK)
                 table[key] = entry
 
     def events(self) -> list[Rtt | Change]:

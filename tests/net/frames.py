@@ -60,7 +60,7 @@ def ipv6(
 
 
 def chain(headers: list[bytes], kinds: list[int], last: int, content: bytes) -> tuple[int, bytes]:
-    """The kind of the first header, and the headers, linked to one another and to the `last`, and `content`."""
+    """The kind of the first header; the headers, linked to one another and to `last`, and the content."""
     following = [*kinds[1:], last]
     pairs = zip(following, headers, strict=True)
     linked = [bytes([after]) + header[1:] for after, header in pairs]

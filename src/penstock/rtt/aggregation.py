@@ -26,16 +26,15 @@ def add_packet(tables: Tables, layers: Layers, counters: Counters) -> None:
     if source is not None:
         source.sent_packets += 1
         source.sent_bytes += length
-        _add_kind(source, layers, length, tables.clock.value)
+        _add_kind(source, layers, length)
     destination = _aggregate(tables, layers.destination, layers.is_ipv6, counters)
     if destination is not None:
         destination.received_packets += 1
         destination.received_bytes += length
-        _add_kind(destination, layers, length, tables.clock.value)
+        _add_kind(destination, layers, length)
 
 
-def _add_kind(aggregate: Aggregate, layers: Layers, length: u64, now: u64) -> None:
-    aggregate.last_seen = now
+def _add_kind(aggregate: Aggregate, layers: Layers, length: u64) -> None:
     aggregate.ecn[layers.traffic_class & 3] += 1
     if layers.protocol == Protocol.TCP:
         aggregate.tcp_packets += 1

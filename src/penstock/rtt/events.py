@@ -4,39 +4,35 @@ from __future__ import annotations
 
 from typing import Final
 
-from penstock.lang import sizeof, u8, u32, u64
-from penstock.rtt.records import Event, EventKind, Reason, Trigger
-from penstock.rtt.tables import Direction, FlowKey, Tables
+from penstock.lang import u8, u32, u64
+from penstock.rtt.records import Counters, Event, EventKind, Reason, Trigger
+from penstock.rtt.tables import Flow, FlowKey, Tables
 
-_AVAILABLE: Final = 0  # BPF_RB_AVAIL_DATA
 _NO_WAKEUP: Final = 1
 _FORCE_WAKEUP: Final = 2
-_WAKEUPS: Final = 8
-"""How often the reader is woken while the ring buffer fills up."""
-
-_RECORD: Final = sizeof(Event) + 8  # with the kernel's header
 
 
 def send_rtt(
     tables: Tables,
     key: FlowKey,
     replier: u32,
+    flow: Flow,
+    counters: Counters,
     *,
-    timed: Direction,
-    reply: Direction,
     now: u64,
     rtt: u64,
     on_egress: bool,
 ) -> None:
     """Report an RTT. `replier`: 0 if the reply came from the low endpoint, 1 if from the high one."""
-    flags = _wake_by_amount(tables)
+    flags = _wake_by_amount(tables, counters)
     event = tables.events.reserve()
     if event is None:
         return
+    timed, reply = flow.directions[(replier ^ 1) & 1], flow.directions[replier & 1]
     _name(event, key, replier)
     event.timestamp = now
     event.rtt = rtt
-    event.min_rtt = timed.min_rtt
+    event.min_rtt = flow.histories[(replier ^ 1) & 1].min_rtt
     event.sent_packets = timed.packets
     event.sent_bytes = timed.bytes
     event.received_packets = reply.packets
@@ -52,6 +48,7 @@ def send_change(
     tables: Tables,
     key: FlowKey,
     replier: u32,
+    counters: Counters,
     *,
     kind: EventKind,
     reason: u8,
@@ -59,7 +56,7 @@ def send_change(
     timestamp: u64,
 ) -> None:
     """Report that a direction opened or closed. `replier` as in `send_rtt`: the one who receives it."""
-    flags = _wake_by_amount(tables)
+    flags = _wake_by_amount(tables, counters)
     event = tables.events.reserve()
     if event is None:
         return
@@ -96,11 +93,10 @@ def _name(event: Event, key: FlowKey, source: u32) -> None:
     event.ifindex = key.ifindex
 
 
-def _wake_by_amount(tables: Tables) -> u64:
-    """Return the flags that wake the reader if this event fills another eighth of the ring buffer.
+def _wake_by_amount(tables: Tables, counters: Counters) -> u64:
+    """Count an event; return the flags that wake the reader after each so many.
 
     The reader looks by itself now and then: a wake-up for each event would cost more than the rest of it.
     """
-    part = tables.options.ring_bytes // _WAKEUPS
-    unread = tables.events.query(_AVAILABLE)
-    return _FORCE_WAKEUP if unread & (part - 1) >= part - _RECORD else _NO_WAKEUP
+    counters.events += 1
+    return _NO_WAKEUP if counters.events & (tables.events_per_wakeup - 1) != 0 else _FORCE_WAKEUP

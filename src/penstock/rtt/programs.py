@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from penstock.lang import TC_UNSPEC, XDP_PASS, Tc, Xdp, tc, xdp
 from penstock.lang.program import Program
 from penstock.net.ethernet import Link
-from penstock.rtt.flows import Way, follow
+from penstock.rtt.flows import follow
 from penstock.rtt.options import RttOptions
+from penstock.rtt.ping import Way
 from penstock.rtt.sweep import sweep_program
 from penstock.rtt.tables import Tables, make_tables
 

@@ -84,6 +84,7 @@ class Counters(Struct):
     no_timestamp: u64
     slots_busy: u64
     rtts: u64
+    events: u64
     candidates: u64
     flows_created: u64
     flows_refused: u64
@@ -117,13 +118,12 @@ class Prefix(Struct):
 
 
 class Aggregate(Struct):
-    """One CPU's sums for a prefix in one interval. Times in ns; bytes are IP lengths.
+    """One CPU's sums for a prefix in one interval. RTTs in ns; bytes are IP lengths.
 
     `sent` is traffic from addresses in the prefix, `received` towards them. ECN by code point: not-ECT,
     ECT(1), ECT(0), CE, of what was sent and received together.
     """
 
-    last_seen: u64
     rtt_sum: u64
     rtt_min: u64
     rtt_max: u64

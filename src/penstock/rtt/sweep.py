@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 from penstock.lang import Struct, helpers, syscall, u32, u64
 from penstock.lang.program import Program
 from penstock.net.ip import Protocol
 from penstock.rtt.events import send_change
-from penstock.rtt.flows import forget
-from penstock.rtt.records import EventKind, Reason, Trigger
-from penstock.rtt.tables import Direction, Entry, Flow, FlowKey, State, Tables
+from penstock.rtt.lifecycle import forget
+from penstock.rtt.records import Counters, EventKind, Reason, Trigger
+from penstock.rtt.tables import Entry, Flow, FlowKey, State, Tables
 
 # The times are those of ePPing: bpf-examples, pping/pping_kern.c.
-TCP_TIMEOUT: Final = 300_000_000_000
-ICMP_TIMEOUT: Final = 30_000_000_000
-UNANSWERED_TIMEOUT: Final = 30_000_000_000
+_TICK: Final = time.clock_getres(6)  # CLOCK_MONOTONIC_COARSE ticks as the kernel does, CONFIG_HZ a second
+TCP_TIMEOUT: Final = round(300 / _TICK)
+ICMP_TIMEOUT: Final = round(30 / _TICK)
+UNANSWERED_TIMEOUT: Final = round(30 / _TICK)
 
 
 class _Sweep(Struct):
-    """A sweep in progress: its time, and what it has left."""
+    """A sweep in progress: its time, in ticks and in ns, and what it has left."""
 
+    ticks: u64
     now: u64
     flows: u64
     candidates: u64
 
 
 def sweep_program(tables: Tables) -> Program:
-    """Return the program that sets the coarse clock, closes what timed out, and counts what is left."""
+    """Return the program that closes what timed out, and counts what is left."""
 
     def visit(key: FlowKey, entry: Entry, state: _Sweep) -> int:
         _visit(tables, key, entry.flow, state)
@@ -35,8 +38,7 @@ def sweep_program(tables: Tables) -> Program:
 
     @syscall
     def sweep() -> int:
-        state = _Sweep(now=helpers.ktime_get_ns())
-        tables.clock.value = state.now
+        state = _Sweep(ticks=helpers.jiffies64(), now=helpers.ktime_get_ns())
         tables.flows.for_each(visit, state)
         tables.pending.for_each(visit, state)
         tables.occupancy.value.flows = state.flows
@@ -47,11 +49,11 @@ def sweep_program(tables: Tables) -> Program:
 
 
 def _visit(tables: Tables, key: FlowKey, flow: Flow, state: _Sweep) -> None:
-    if flow.seen != 0 and state.now - flow.seen > _timeout(key, flow):
-        _time_out(tables, key, 0, flow.directions[0], state.now)
-        _time_out(tables, key, 1, flow.directions[1], state.now)
+    if flow.seen != 0 and state.ticks - flow.seen > _timeout(key, flow):
         counters = tables.counters.lookup(0)
         if counters is not None:
+            _time_out(tables, key, 0, flow, state.now, counters)
+            _time_out(tables, key, 1, flow, state.now, counters)
             forget(tables, key, flow, counters)
     elif flow.counted != 0:
         state.flows += 1
@@ -65,13 +67,14 @@ def _timeout(key: FlowKey, flow: Flow) -> u64:
     return TCP_TIMEOUT if key.protocol == Protocol.TCP else ICMP_TIMEOUT
 
 
-def _time_out(tables: Tables, key: FlowKey, side: u32, direction: Direction, now: u64) -> None:
+def _time_out(tables: Tables, key: FlowKey, side: u32, flow: Flow, now: u64, counters: Counters) -> None:
     """Report the end of a direction. `side`: 0 if the low endpoint sends."""
-    if direction.state == State.OPEN and tables.options.flow_events:
+    if flow.directions[side & 1].state == State.OPEN and tables.options.flow_events:
         send_change(
             tables,
             key,
             side ^ 1,
+            counters,
             kind=EventKind.CLOSING,
             reason=Reason.TIMEOUT,
             trigger=Trigger.NONE,

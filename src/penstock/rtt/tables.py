@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -16,6 +17,7 @@ from penstock.lang import (
     Struct,
     array,
     be16,
+    sizeof,
     u8,
     u32,
     u64,
@@ -49,11 +51,10 @@ class State(IntEnum):
 
 
 class Direction(Struct):
-    """Packets from one endpoint to the other: one cache line.
+    """Packets from one endpoint to the other.
 
     `newest` is the last identifier (TSval, echo sequence) that was sent, `echoed` the newest that the
-    receiver sent back; 0: none yet. `timed` is when a packet was last timed, `opened` when one first asked
-    for an answer.
+    receiver sent back; 0: none yet. `timed` is when a packet was last timed.
 
     Two CPUs may work on a direction at once. Counters, `newest`, `echoed`, `timed` and the RTTs are plain:
     an update may be lost, so that a packet goes uncounted or an RTT stays out of the minimum. `state` only
@@ -67,6 +68,11 @@ class Direction(Struct):
     state: u32
     reason: u8
     timed: u64
+
+
+class History(Struct):
+    """What a direction's events tell: when a packet first asked for an answer, and its RTTs."""
+
     opened: u64
     min_rtt: u64
     smoothed_rtt: u64
@@ -75,14 +81,17 @@ class Direction(Struct):
 class Flow(Struct):
     """Both directions, that from the low endpoint first, and what is known of the two together.
 
-    `seen` is the time of the sweep before the last packet: to be precise to a second would cost a clock read.
+    What every packet needs comes first: with the kernel's 48 bytes and the key before it, that is in three
+    cache lines. `seen` is the time of the last packet in the kernel's ticks, which cost no clock read.
     """
 
     seen: u64
+    directions: Array[Direction] = array(2)
+    histories: Array[History] = array(2)
     opener: u32
     answered: u32
     counted: u32
-    directions: Array[Direction] = array(2)
+    reserved: Array[u32] = array(3)  # so that a line begins with the slots
 
 
 class Entry(Struct):
@@ -120,8 +129,6 @@ class Tables:
     pending: LruHash[FlowKey, Entry]
     blank: Global[Entry]
     """All zeros, to make entries of: they are too big for a program's stack."""
-    clock: Global[u64]
-    """The time of the last sweep, ns, monotonic."""
     occupancy: Global[Occupancy]
     counters: PerCpuArray[Counters]
     events: RingBuf[Event]
@@ -135,6 +142,12 @@ class Tables:
     empty: Global[Aggregate]
     """All zeros, to make aggregates of."""
 
+    @property
+    def events_per_wakeup(self) -> int:
+        """Events after which a CPU wakes the reader: together, eight times while the ring buffer fills up."""
+        events = self.options.ring_bytes // (sizeof(Event) + 8)
+        return 1 << max(events // (8 * (os.cpu_count() or 1)), 1).bit_length() - 1
+
 
 def make_tables(options: RttOptions) -> Tables:
     """Return the maps that these options ask for."""
@@ -145,7 +158,6 @@ def make_tables(options: RttOptions) -> Tables:
         flows=LruHash(FlowKey, entry, options.flows, name="flows"),
         pending=LruHash(FlowKey, entry, options.pending, name="pending"),
         blank=Global(entry, name="blank"),
-        clock=Global(u64, name="clock"),
         occupancy=Global(Occupancy, name="occupancy"),
         counters=PerCpuArray(Counters, 1, name="counters"),
         events=RingBuf(Event, options.ring_bytes, name="events"),
