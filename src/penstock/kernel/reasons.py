@@ -47,7 +47,7 @@ _TABLE: Final = (
         "this index or offset may be negative or of any size: limit it first (`& mask`, or `if i < n`)",
     ),
     (
-        r"R\d unbounded memory access",
+        r"R\d unbounded memory access|unbounded variable-offset",
         "this index or length has no upper limit: limit it first (`& mask`, or `if i < n`)",
     ),
     (
