@@ -232,9 +232,9 @@ def test_flows_are_named_by_what_they_are(
 def test_speed(name: str) -> None:
     events, out, took = many(50_000, flows=1000), make(name), []
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.process_time()
         out.events(events)
-        took.append(time.perf_counter() - start)
+        took.append(time.process_time() - start)
     assert len(events) / min(took) > 300_000
 
 
