@@ -16,6 +16,7 @@ from penstock.lang import (
     Xdp,
     array,
     be16,
+    helpers,
     u8,
     u16,
     u32,
@@ -323,6 +324,37 @@ def test_storage_in_a_loop_is_zeroed_each_time():
     program = unit([assign(seen, const(0)), *make.count_to(i, const(5), body), ret(var(seen))])
     with running(program) as (loaded, _):
         assert loaded.test_run(bytes(64)).retval == 5
+
+
+class Collected(Struct):
+    calls: u32
+    last: Array[u8] = array(16)
+    odd: Odd
+
+
+def collect(index: u64, state: Collected) -> int:
+    """Write to the stack of the caller, in a function of the kernel's own that does not see it."""
+    entry = ODD.lookup(u32(index))
+    outer = OUTER.value
+    if entry is not None:
+        state.odd = entry
+        state.odd.wide += 1
+        state.last = outer.inner.address
+        state.calls += 1
+    return 0
+
+
+def test_callback_that_writes_to_the_stack_of_the_program():
+    @xdp
+    def program(_: Xdp) -> int:
+        state = Collected()
+        helpers.loop(4, collect, state)
+        return u32(state.odd.wide) * 1000 + u32(state.last[3]) * 10 + state.calls
+
+    with running(lower(program)) as (loaded, owner):
+        owner[ODD][3] = Odd(wide=41)
+        owner[OUTER].value.inner.address[3] = 7
+        assert loaded.test_run(bytes(64)).retval == 42074
 
 
 class Flow(Struct):

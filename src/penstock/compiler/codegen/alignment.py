@@ -7,8 +7,6 @@ machines that run BPF well access unaligned words, and the verifier knows whethe
 
 from __future__ import annotations
 
-from collections.abc import Set as AbstractSet
-
 from penstock.compiler import ir
 from penstock.lang.types import Type
 
@@ -28,55 +26,43 @@ def storage_alignment(storage: ir.Storage) -> int:
     return WORD if storage.type.size >= WORD else storage.type.align
 
 
-def access_alignment(pointer: ir.Expr, stack: AbstractSet[ir.Variable]) -> int:
-    """Return the alignment of an integer that is loaded or stored.
+class Alignment:
+    """What is known in one function: the alignment of the places on the stack that variables refer to."""
 
-    `stack` has the variables that may refer to the stack, though their type does not say so.
-    """
-    natural = pointee(pointer).align
-    return min(natural, _certain(pointer)) if may_be_stack(pointer, stack) else natural
+    def __init__(self) -> None:
+        self._known: dict[ir.Variable, int] = {}
 
+    def assign(self, variable: ir.Variable, value: ir.Expr) -> None:
+        """Note what a variable refers to."""
+        if _is_local(value):
+            self._known[variable] = min(self._known.get(variable, WORD), self._certain(value))
 
-def copy_alignment(pointer: ir.Expr, stack: AbstractSet[ir.Variable]) -> int:
-    """Return the alignment of a struct or array that is copied."""
-    return _certain(pointer) if may_be_stack(pointer, stack) else WORD
+    def of_access(self, pointer: ir.Expr) -> int:
+        """Return the alignment of an integer that is loaded or stored."""
+        natural = pointee(pointer).align
+        return min(natural, self._certain(pointer)) if _is_local(pointer) else natural
 
+    def of_copy(self, pointer: ir.Expr) -> int:
+        """Return the alignment of a struct or array that is copied."""
+        return self._certain(pointer) if _is_local(pointer) else WORD
 
-def may_be_stack(pointer: ir.Expr, stack: AbstractSet[ir.Variable]) -> bool:
-    """Whether a pointer may refer to the stack, of this function or of one that called it."""
-    if isinstance(pointer.type, ir.PointerType) and pointer.type.local:
-        return True
-    if isinstance(pointer, ir.Var):
-        return pointer.var in stack
-    return any(may_be_stack(origin, stack) for origin in _origins(pointer))
-
-
-def _origins(pointer: ir.Expr) -> list[ir.Expr]:
-    """Return the expressions that a pointer may be derived from."""
-    match pointer:
-        case ir.FieldAddress() | ir.ElementAddress():
-            return [pointer.base]
-        case ir.AssignExpr() | ir.Sequence():
-            return [pointer.value]
-        case ir.Select():
-            return [pointer.then, pointer.otherwise]
-        case ir.Call():
-            return pointer.arguments
-        case _:
-            return []
+    def _certain(self, pointer: ir.Expr) -> int:
+        """Return the alignment on the stack; where inlining shows the storage, LLVM finds more."""
+        match pointer:
+            case ir.StorageAddress():
+                return storage_alignment(pointer.storage)
+            case ir.FieldAddress():
+                return _common(self._certain(pointer.base), pointer.offset)
+            case ir.ElementAddress():
+                return _common(self._certain(pointer.base), pointee(pointer).size)
+            case ir.Var():
+                return self._known.get(pointer.var, pointee(pointer).align)
+            case _:
+                return pointee(pointer).align
 
 
-def _certain(pointer: ir.Expr) -> int:
-    """Return the alignment that follows from the types; where inlining shows the storage, LLVM finds more."""
-    match pointer:
-        case ir.StorageAddress():
-            return storage_alignment(pointer.storage)
-        case ir.FieldAddress():
-            return _common(_certain(pointer.base), pointer.offset)
-        case ir.ElementAddress():
-            return _common(_certain(pointer.base), pointee(pointer).size)
-        case _:
-            return pointee(pointer).align
+def _is_local(pointer: ir.Expr) -> bool:
+    return isinstance(pointer.type, ir.PointerType) and pointer.type.local
 
 
 def _common(alignment: int, offset: int) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from penstock.compiler import ir
-from penstock.compiler.codegen.alignment import storage_alignment
+from penstock.compiler.codegen.alignment import Alignment, storage_alignment
 from penstock.compiler.failure import compile_error
 from penstock.compiler.target import MAX_ARGUMENTS
 from penstock.errors import CompileError
@@ -68,6 +68,7 @@ class Builder:
     def __init__(self, module: Module, function: ir.Function) -> None:
         self.module = module
         self.function = function
+        self.alignment = Alignment()
         self.loops: list[Loop] = []
         self.scratch = ir.Storage("scratch", IntType("u64", 64))
         self.block = "entry"

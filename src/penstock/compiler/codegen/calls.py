@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from penstock.compiler import ir
-from penstock.compiler.codegen.alignment import may_be_stack, pointee
+from penstock.compiler.codegen.alignment import pointee
 from penstock.compiler.codegen.arithmetic import U64, resize
 from penstock.compiler.codegen.builder import (
     Builder,
@@ -26,9 +26,6 @@ LOOKUPS = frozenset({1, 195})
 @expression(ir.Call)
 def _call(b: Builder, node: ir.Call) -> str:
     function = node.function
-    for param, argument in zip(function.params, node.arguments, strict=True):
-        if may_be_stack(argument, b.module.stack):
-            b.module.hand_stack(function, param)
     values = [b.value(argument) for argument in node.arguments]
     arguments = ", ".join(
         f"{parameter_type(function, param.type)}{value}"
@@ -59,9 +56,6 @@ def _map_address(b: Builder, node: ir.MapAddress) -> str:
 
 @expression(ir.FunctionAddress)
 def _function_address(b: Builder, node: ir.FunctionAddress) -> str:
-    for param in node.function.params:
-        if isinstance(param.type, ir.PointerType):
-            b.module.hand_stack(node.function, param)
     return b.module.symbol(node.function)
 
 

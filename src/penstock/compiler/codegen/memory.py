@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 from penstock.compiler import ir
-from penstock.compiler.codegen.alignment import (
-    access_alignment,
-    copy_alignment,
-    may_be_stack,
-    pointee,
-    storage_alignment,
-)
+from penstock.compiler.codegen.alignment import pointee, storage_alignment
 from penstock.compiler.codegen.arithmetic import U64, resize
 from penstock.compiler.codegen.builder import Builder, expression, llvm_type, statement
 from penstock.lang.types import BoolType
@@ -52,19 +46,16 @@ def _narrowed(node: ir.Var) -> bool:
 @expression(ir.AssignExpr)
 def _assign_expression(b: Builder, node: ir.AssignExpr) -> str:
     value = b.value(node.value)
-    _keep(b, node.var, node.value, value)
+    b.alignment.assign(node.var, node.value)
+    b.do(f"store {llvm_type(node.type)} {value}, ptr {b.slot(node.var)}")
     return value
 
 
 @statement(ir.Assign)
 def _assign(b: Builder, node: ir.Assign) -> None:
-    _keep(b, node.var, node.value, b.value(node.value))
-
-
-def _keep(b: Builder, variable: ir.Variable, node: ir.Expr, value: str) -> None:
-    if may_be_stack(node, b.module.stack):
-        b.module.stack.add(variable)
-    b.do(f"store {llvm_type(variable.type)} {value}, ptr {b.slot(variable)}")
+    value = b.value(node.value)
+    b.alignment.assign(node.var, node.value)
+    b.do(f"store {llvm_type(node.var.type)} {value}, ptr {b.slot(node.var)}")
 
 
 @expression(ir.StorageAddress)
@@ -90,7 +81,7 @@ def _element_address(b: Builder, node: ir.ElementAddress) -> str:
 
 @expression(ir.Load)
 def _load(b: Builder, node: ir.Load) -> str:
-    pointer, align = b.value(node.pointer), access_alignment(node.pointer, b.module.stack)
+    pointer, align = b.value(node.pointer), b.alignment.of_access(node.pointer)
     if isinstance(node.type, BoolType):
         return b.let(f"icmp ne i8 {b.let(f'load i8, ptr {pointer}')}, 0")
     return b.let(f"load {llvm_type(node.type)}, ptr {pointer}, align {align}")
@@ -102,14 +93,14 @@ def _store(b: Builder, node: ir.Store) -> None:
     if isinstance(node.value.type, BoolType):
         b.do(f"store i8 {b.let(f'zext i1 {value} to i8')}, ptr {pointer}")
     else:
-        kind, alignment = llvm_type(node.value.type), access_alignment(node.pointer, b.module.stack)
+        kind, alignment = llvm_type(node.value.type), b.alignment.of_access(node.pointer)
         b.do(f"store {kind} {value}, ptr {pointer}, align {alignment}")
 
 
 @statement(ir.Copy)
 def _copy(b: Builder, node: ir.Copy) -> None:
     target, source, size = b.value(node.target), b.value(node.source), pointee(node.target).size
-    to, of = (copy_alignment(pointer, b.module.stack) for pointer in (node.target, node.source))
+    to, of = b.alignment.of_copy(node.target), b.alignment.of_copy(node.source)
     done = 0
     if size > INLINE_COPY:
         done = size & ~7

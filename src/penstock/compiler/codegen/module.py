@@ -41,12 +41,9 @@ def emit(unit: ir.Unit, source_of: SourceOf | None = None) -> Assembly:
     for calls that need more registers than there are.
     """
     module = Module(unit, source_of)
-    functions = dict.fromkeys(unit.functions, "")
-    while module.outdated:
-        function, _ = module.outdated.popitem()
-        functions[function] = _write(module, function)
+    functions = "".join(_write(module, function) for function in unit.functions)
     head = "".join(f"{line}\n" for line in [f'target triple = "{TRIPLE}"', *module.declarations])
-    text = head + "".join(functions.values()) + ATTRIBUTES + module.debug.text()
+    text = head + functions + ATTRIBUTES + module.debug.text()
     return Assembly(unit, text, module.helpers, module.kfuncs)
 
 
@@ -66,22 +63,12 @@ class Module:
         self.declarations: dict[str, None] = {}
         self.helpers: dict[int, tuple[str, tuple[int, int]]] = {}
         self.kfuncs: set[str] = set()
-        self.stack: set[ir.Variable] = set()
-        """Variables that may refer to the stack, though their type does not say so."""
-        self.outdated = dict.fromkeys(reversed(unit.functions))
-        """Functions to be written, the next one last."""
         self._maps = dict(zip(unit.maps, unit.map_names, strict=True))
         self._symbols = {function: f"@{FUNCTION}{n}" for n, function in enumerate(unit.functions)}
 
     def symbol(self, function: ir.Function) -> str:
         """Return the symbol of a function."""
         return self._symbols[function]
-
-    def hand_stack(self, function: ir.Function, param: ir.Variable) -> None:
-        """Note that a function may be handed a reference to the stack; if that is news, write it again."""
-        if param not in self.stack:
-            self.stack.add(param)
-            self.outdated[function] = None
 
     def map(self, spec: MapSpec) -> str:
         """Return the symbol of a map."""
