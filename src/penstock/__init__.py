@@ -26,13 +26,14 @@ __all__ = ["CompileError", "KernelError", "PenstockError", "__version__", "load"
 def load(*programs: Program, maps: Mapping[MapSpec, Map] | None = None) -> Loaded:
     """Compile programs, create the maps that they use, and load them into the kernel.
 
-    The result is a context manager that owns everything: `loaded[program]`, `loaded[map]`, `loaded.attach_xdp(…)`.
-    Programs that use the same map object share the map; `maps` gives maps that exist already.
+    The result is a context manager that owns everything: `loaded[program]`, `loaded[map]`,
+    `loaded.attach_xdp(…)`. Programs that use the same map object share the map; `maps`
+    gives maps that exist already.
 
     Raises CompileError (outside the language), VerifierError (refused by the verifier) and KernelError (no
     permission, kernel too old).
     """
-    from penstock.compiler import compile_program  # noqa: PLC0415  # LLVM loads only where something is compiled
+    from penstock.compiler import compile_program  # noqa: PLC0415  # LLVM only where it is needed
     from penstock.kernel import load as load_specs  # noqa: PLC0415
 
     specs = {program: compile_program(program) for program in programs}

@@ -11,7 +11,7 @@ from tests.kernel.objects import Objects, wait_until_gone
 
 
 @xdp_program
-def source(packet: Xdp) -> int:  # noqa: ARG001 (never compiled here)
+def source(packet: Xdp) -> int:
     return 0
 
 

@@ -22,7 +22,7 @@ __all__ = ["compile_program"]
 
 
 def compile_program(program: Program) -> ProgramSpec:
-    """Return what the kernel needs to load `program`. Raises CompileError for what is outside the language."""
+    """Return what the kernel needs to load `program`; CompileError for what is outside the language."""
     from penstock.compiler.build import compile_unit  # noqa: PLC0415  # LLVM loads only when it is needed
 
     return compile_unit(lower(program))

@@ -41,7 +41,9 @@ class SourceLine:
 
 @dataclass(frozen=True, eq=False)
 class ProgramSpec:
-    """A compiled program. `code` has 8 bytes an instruction, entry function first, calls and callbacks resolved.
+    """A compiled program.
+
+    `code` has 8 bytes an instruction, the entry function first, calls and callbacks resolved.
 
     `btf` is a BTF blob; `func_info` and `line_info` are arrays of `struct bpf_func_info` (8 bytes) and
     `struct bpf_line_info` (16 bytes) that refer to it; `lines` is the same line table for people.

@@ -1,0 +1,1 @@
+"""Passive latency: the programs that measure, their events, and the reports."""
