@@ -725,6 +725,20 @@ def test_a_reset_closes_both_directions(rig: Rig) -> None:
     assert rig.counters.flows_closed == 1
 
 
+def test_a_reset_without_timestamps_closes_too(rig: Rig) -> None:
+    flow = rig.connection()
+    flow.shake_hands()
+    flow.a(102, 500, data=DATA)
+    flow.b(501, 102, data=DATA)
+    rig.events()
+    flow.b(None, flags=RST)
+    assert rig.changes() == [
+        Change(A, B, EventKind.CLOSING, Reason.RST, Trigger.DESTINATION),
+        Change(B, A, EventKind.CLOSING, Reason.RST, Trigger.SOURCE),
+    ]
+    assert (len(rig.flows), rig.counters.no_timestamp) == (0, 0)
+
+
 def test_a_refused_connection_never_opened(load: Load) -> None:
     rig = load(RttOptions(syn=True))
     flow = rig.connection()

@@ -5,16 +5,20 @@ Nothing here uses penstock. tcpdump writes the capture, scapy reads the file, `p
 """
 
 from tests.truth.capture import Capture
+from tests.truth.changes import Change, flow_changes
 from tests.truth.compare import Comparison, compare, reported_rtts
 from tests.truth.packet import Packet, parse
-from tests.truth.rtts import Rtt, passive_rtts, rtts_of
+from tests.truth.rtts import Rtt, captured_packets, passive_rtts, rtts_of
 
 __all__ = [
     "Capture",
+    "Change",
     "Comparison",
     "Packet",
     "Rtt",
+    "captured_packets",
     "compare",
+    "flow_changes",
     "parse",
     "passive_rtts",
     "reported_rtts",

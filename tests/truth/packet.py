@@ -34,6 +34,10 @@ class Packet(NamedTuple):
     payload: int = 0
     ends: int = 0
 
+    def reverse(self) -> "Packet":
+        """Return a packet the other way, to name the other direction."""
+        return self._replace(source=self.target, target=self.source)
+
 
 def parse(frame: bytes, link_type: int = ETHERNET) -> Packet | None:
     """Return what the frame says, or None if it is nothing for passive ping (or cut before it says so)."""

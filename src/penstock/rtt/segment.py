@@ -30,7 +30,7 @@ class Use(IntEnum):
 
 
 class Segment(Struct):
-    """A TCP segment with timestamps, or an echo request or reply; 0 where there is no identifier.
+    """A TCP segment with timestamps, or a reset, or an echo; 0 where there is no identifier.
 
     `timed`: it is to be answered at once, as data, SYN and FIN are, but pure ACKs are not.
     """
@@ -90,6 +90,8 @@ def _read_tcp(packet: Packet, layers: Layers, segment: Segment) -> u32:
     segment.timed = segment.payload != 0 or header.flags & (tcp.SYN | tcp.FIN) != 0
     stamps = Timestamps()
     if not read_timestamps(packet, layers.transport, length, stamps):
+        if header.flags & tcp.RST != 0:  # it ends its flow without, too (RFC 7323, 3.2)
+            return Use.RTT
         last = packet.read(u8, layers.transport + length - 1)
         return u32(Use.CUT) if last is None else u32(Use.NO_TIMESTAMP)
     segment.value = stamps.value
