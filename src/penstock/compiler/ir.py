@@ -6,7 +6,8 @@ rely on them. Rules for whoever adds to it:
 - Every expression has a `type`: IntType, BoolType, or PointerType. Structs and arrays are only reached through
   pointers. An expression that yields nothing has type None and stands only in `Evaluate`.
 - No implicit conversion: both sides of Binary, Compare, Select, Assign and Store have the same type.
-- Evaluation order is left to right; `Logical` and `Select` evaluate only what Python would.
+- Evaluation order is left to right, the pointer of a Store or Copy before what is written; `Logical` and `Select`
+  evaluate only what Python would.
 - Target facts (helper numbers, context layouts) stay in the nodes named for them.
 """
 
@@ -29,24 +30,27 @@ class Loc:
     column: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PointerType(Type):
     """A reference to a value of type `to`; `nullable` if it may be None, `local` if it may point to the stack.
 
-    `to` is None for memory of no particular type (helper arguments) and for maps found in maps.
+    `to` is None for memory of no particular type (helper arguments) and for maps found in maps. `storages` are
+    what it may point to on the stack of the function itself: `local` without any is the stack of a caller.
     """
 
     to: Type | None
     nullable: bool = False
     local: bool = False
+    storages: frozenset[Storage] = frozenset()
     size = align = 8
 
     @property
     def name(self) -> str:  # type: ignore[override]
-        return f"{self.to or 'memory'}{' | None' if self.nullable else ''}"
+        names = [self.to.name] if self.to else [] if self.nullable else ["memory"]
+        return " | ".join([*names, *(["None"] if self.nullable else [])])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ContextType(Type):
     """The packet that a program is given; `of` is Xdp or Tc."""
 
@@ -106,6 +110,14 @@ class AssignExpr(Expr):
     """Assign and yield the value (walrus, hidden temporaries)."""
 
     var: Variable
+    value: Expr
+
+
+@dataclass(slots=True)
+class Sequence(Expr):
+    """Statements, then a value: a struct made within an expression. No statement leaves it."""
+
+    statements: list[Stmt]
     value: Expr
 
 
@@ -383,7 +395,7 @@ class Return(Stmt):
     values: list[Expr]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TupleType(Type):
     """Several results of a function."""
 

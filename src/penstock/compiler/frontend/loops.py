@@ -1,110 +1,116 @@
-"""Loops. What is known at a loop's head is what holds before it and after every round: found by lowering the
-body until nothing changes (twice, as a rule: the first round only teaches what the second must assume).
+"""Loops.
+
+What is known at a loop's head is what holds before it and after every round: found by lowering the body until
+nothing changes, which takes twice where a round changes what is known, and once elsewhere.
 """
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from penstock.compiler import ir
 from penstock.compiler.frontend.conditions import condition
-from penstock.compiler.frontend.convert import fit, materialise, same_type
+from penstock.compiler.frontend.convert import convert, fit, same_type
+from penstock.compiler.frontend.expressions import bind_name
 from penstock.compiler.frontend.flow import Env, join
-from penstock.compiler.frontend.scope import STATEMENTS, Loop, Scope, body, expression, lowers
-from penstock.compiler.frontend.statements import assign_to, release
-from penstock.compiler.frontend.values import Static, Value, describe
-from penstock.lang.types import BOOL, IntType, i64, u64
+from penstock.compiler.frontend.locks import release
+from penstock.compiler.frontend.scope import STATEMENTS, Loop, Scope, body, expression, hold, lowers
+from penstock.compiler.frontend.values import I64, U64, Static, Value, common_int, describe, is_number
+from penstock.lang.types import BOOL, IntType
 
 
-@lowers(STATEMENTS, ast.While)
-def lower_while(scope: Scope, node: ast.While) -> None:
-    if node.orelse:
-        raise scope.error(node.orelse[0], "not in the language: else after a loop")
-    _until_stable(scope, lambda: _while_round(scope, node))
+class Round(NamedTuple):
+    """A loop as lowered once: what is known when it goes back to its head, and after it."""
+
+    statements: list[ir.Stmt]
+    back: Env | None
+    after: Env | None
 
 
-def _until_stable(scope: Scope, attempt: Callable[[], tuple[list[ir.Stmt], Env | None, Env | None]]) -> None:
+def _until_stable(scope: Scope, attempt: Callable[[], Round]) -> None:
     """Lower a loop until what is known at its head survives a round."""
     head = scope.env
     while True:
-        with scope.block(head):
-            statements, back, after = attempt()
-        known = join(head, back) if back is not None else head
+        scope.env = head
+        statements, back, after = attempt()
+        known = join(head, back)
         if known == head:
-            scope.out.extend(statements)
+            scope.out += statements
             scope.env = after
             return
         head = known
 
 
-def _while_round(scope: Scope, node: ast.While) -> tuple[list[ir.Stmt], Env | None, Env | None]:
-    loc = scope.loc(node)
+def _body(scope: Scope, nodes: list[ast.stmt], env: Env | None) -> tuple[Loop, list[ir.Stmt], Env | None]:
+    """Lower the body of a loop; also what is known where it goes back to the head."""
     loop = Loop(locks=len(scope.locks))
-    with scope.block(scope.env) as before:
-        test, if_true, if_false = condition(scope, node.test)
     scope.loops.append(loop)
-    with scope.block(if_true) as rounds:
-        body(scope, node.body)
-        end = scope.env
+    with scope.block(env) as statements:
+        body(scope, nodes)
+        back = join(scope.env, *loop.continues)
     scope.loops.pop()
-    back, after = join(end, *loop.continues), join(if_false, *loop.breaks)
-    if isinstance(test, Static) and not test.value:
-        return before, None, after
-    always = ir.Const(1, loc=loc, type=BOOL)
-    if before:  # the test has statements of its own: they run in every round
-        leave = ir.If(test if isinstance(test, ir.Expr) else always, [], [ir.Break(loc=loc)], loc=loc)
-        return [ir.While(always, [*before, leave, *rounds], [], loc=loc)], back, after
-    return [ir.While(test if isinstance(test, ir.Expr) else always, rounds, [], loc=loc)], back, after
+    return loop, statements, back
+
+
+@lowers(STATEMENTS, ast.While)
+def lower_while(scope: Scope, node: ast.While) -> None:
+    _until_stable(scope, lambda: _while_round(scope, node))
+
+
+def _while_round(scope: Scope, node: ast.While) -> Round:
+    loc = scope.loc(node)
+    value, if_true, if_false = condition(scope, node.test)
+    test = value if isinstance(value, ir.Expr) else ir.Const(int(if_true is not None), loc=loc, type=BOOL)
+    if if_true is None:
+        return Round([ir.Evaluate(test, loc=loc)], None, if_false)
+    loop, statements, back = _body(scope, node.body, if_true)
+    return Round([ir.While(test, statements, [], loc=loc)], back, join(if_false, *loop.breaks))
+
+
+@dataclass(frozen=True)
+class _Counting:
+    """A `for` loop: a hidden counter of 64 bits runs to `end`, so that it ends whatever `kind` can hold."""
+
+    kind: IntType
+    counter: ir.Var
+    end: ir.Var
+    step: int
+    may_wrap: bool
 
 
 @lowers(STATEMENTS, ast.For)
 def lower_for(scope: Scope, node: ast.For) -> None:
-    """`for i in range(…)`: a hidden counter of 64 bits, so that it ends as Python's does whatever `i` can hold."""
-    if node.orelse:
-        raise scope.error(node.orelse[0], "not in the language: else after a loop")
-    if not isinstance(node.target, ast.Name):
-        raise scope.error(node.target, "a loop counts in one name")
+    counting = _start(scope, node)
+    _until_stable(scope, lambda: _for_round(scope, node, counting))
+
+
+def _start(scope: Scope, node: ast.For) -> _Counting:
+    """Evaluate the range and set the counter to its start."""
     start, stop, step = _range(scope, node.iter)
     kind = _counter_type(scope, node, start, stop, step)
-    wide = _wide(kind)
-    first = _widen(scope, node, fit(scope, node.iter, start, kind, "the start"), wide)
-    last = _widen(scope, node, fit(scope, node.iter, stop, kind, "the end"), wide)
-    counter, end = scope.temporary(wide), scope.temporary(wide)
-    loc = scope.loc(node)
-    scope.emit(ir.Assign(counter, first, loc=loc))
-    scope.emit(ir.Assign(end, last, loc=loc))
-    _until_stable(scope, lambda: _for_round(scope, node, counter, end, step, kind))
-
-
-def _for_round(
-    scope: Scope, node: ast.For, counter: ir.Variable, end: ir.Variable, step: int, kind: IntType
-) -> tuple[list[ir.Stmt], Env | None, Env | None]:
-    loc = scope.loc(node)
-    wide: Any = counter.type
-    now = ir.Var(counter, loc=loc, type=wide)
-    test = ir.Compare("lt" if step > 0 else "gt", now, ir.Var(end, loc=loc, type=wide), loc=loc, type=BOOL)
-    loop = Loop(locks=len(scope.locks))
-    before = scope.env
-    scope.loops.append(loop)
-    with scope.block(before) as rounds:
-        assign_to(
-            scope, node.target, now if wide == kind else ir.Convert(now, loc=loc, type=kind), node.target
-        )
-        body(scope, node.body)
-        back = join(scope.env, *loop.continues)
-    scope.loops.pop()
-    by = ir.Const(abs(step), loc=loc, type=wide)
-    forward = ir.Binary("add" if step > 0 else "sub", now, by, loc=loc, type=wide)
-    loop_statement = ir.While(test, rounds, [ir.Assign(counter, forward, loc=loc)], loc=loc)
-    return [loop_statement], back, join(before, back, *loop.breaks)
+    wide = I64 if kind.signed else U64
+    first, last = (
+        fit(scope, node.iter, start, kind, "the start"),
+        fit(scope, node.iter, stop, kind, "the end"),
+    )
+    first, last = (convert(scope, node.iter, value, wide) for value in (first, last))
+    held = hold("counter", first), hold("end", last)
+    for assign, _ in held:
+        scope.emit(assign)
+    reach = last.value + step if isinstance(last, ir.Const) else None
+    may_wrap = kind == wide and abs(step) > 1 and (reach is None or not wide.minimum <= reach <= wide.maximum)
+    return _Counting(kind, held[0][1], held[1][1], step, may_wrap)
 
 
 def _range(scope: Scope, node: ast.expr) -> tuple[Value, Value, int]:
-    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range"):
-        raise scope.error(node, "for loops go over range(…)")
-    if node.keywords or not 1 <= len(node.args) <= 3:
+    assert isinstance(node, ast.Call)
+    called = expression(scope, node.func)
+    if not isinstance(called, Static) or called.value is not range:
+        raise scope.error(node, "`range` is another name's here: loops go over Python's own")
+    if len(node.args) > 3:
         raise scope.error(node, "range takes one to three numbers")
     values = [expression(scope, arg) for arg in node.args]
     if len(values) == 1:
@@ -117,27 +123,50 @@ def _range(scope: Scope, node: ast.expr) -> tuple[Value, Value, int]:
 
 def _counter_type(scope: Scope, node: ast.For, start: Value, stop: Value, step: int) -> IntType:
     assert isinstance(node.target, ast.Name)
-    var = scope.variables.get(node.target.id)
-    kind: Any = scope.declared.get(node.target.id) or (var.type if var else None)
-    if kind is None and isinstance(start, Static) and isinstance(stop, Static):
-        kind = i64 if min(start.value, stop.value) < 0 or step < 0 else u64
-    elif kind is None:
-        left, _ = same_type(scope, node.iter, start, stop)
-        kind = left.type
-    if not isinstance(kind, IntType) or kind.big_endian:
-        raise scope.error(node.iter, f"range over {describe(start)} and {describe(stop)}")
+    name, kind = node.target.id, None
+    var = scope.variables.get(name)
+    if name in scope.declared or var:
+        kind = scope.declared.get(name) or (var and var.type)
+    elif isinstance(start, Static) and isinstance(stop, Static):
+        bounds = [value.value for value in (start, stop) if isinstance(value.value, int)]
+        kind = common_int([*bounds, step]) if len(bounds) == 2 else None
+    else:
+        left, right = same_type(scope, node.iter, start, stop)
+        kind = left.type if left.type == right.type else None
+    if not is_number(kind):
+        raise scope.error(node.iter, f"range over {describe(start)} and {describe(stop)}: convert one side")
     if step < 0 and not kind.signed:
         raise scope.error(node.iter, f"counting down ends below 0: the counter must be signed, not {kind}")
     return kind
 
 
-def _wide(kind: IntType) -> Any:
-    return i64 if kind.signed else u64
+def _for_round(scope: Scope, node: ast.For, counting: _Counting) -> Round:
+    assert isinstance(node.target, ast.Name)
+    loc, now, before = scope.loc(node), counting.counter, scope.env
+    kind = counting.kind
+    value = now if now.type == kind else ir.Convert(now, loc=loc, type=kind)
+    bound = bind_name(scope, node.target, value, node.target)
+    assert isinstance(bound, ir.Assign)
+    loop, statements, back = _body(scope, node.body, scope.env)
+    test = ir.Compare("lt" if counting.step > 0 else "gt", now, counting.end, loc=loc, type=BOOL)
+    step = ir.Assign(now.var, _next(counting), loc=loc)
+    statement = ir.While(test, [bound, *statements], [step], loc=loc)
+    return Round([statement], back, join(before, back, *loop.breaks))
 
 
-def _widen(scope: Scope, node: ast.AST, value: ir.Expr, wide: Any) -> ir.Expr:
-    expr = materialise(scope, node, value)
-    return expr if expr.type == wide else ir.Convert(expr, loc=scope.loc(node), type=wide)
+def _next(counting: _Counting) -> ir.Expr:
+    """The counter after a step; the end, if that is less than a step away and 64 bits may not hold more."""
+    now, end, loc, wide = counting.counter, counting.end, counting.counter.loc, counting.counter.type
+    assert wide is not None
+    size = ir.Const(abs(counting.step), loc=loc, type=wide)
+    up = counting.step > 0
+    forward = ir.Binary("add" if up else "sub", now, size, loc=loc, type=wide)
+    if not counting.may_wrap:
+        return forward
+    left = ir.Binary("sub", *((end, now) if up else (now, end)), loc=loc, type=wide)
+    rest = left if wide == U64 else ir.Convert(left, loc=loc, type=U64)
+    close = ir.Compare("lt", rest, ir.Const(size.value, loc=loc, type=U64), loc=loc, type=BOOL)
+    return ir.Select(close, end, forward, loc=loc, type=wide)
 
 
 @lowers(STATEMENTS, ast.Break)

@@ -4,51 +4,56 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from typing import Final
 
 from penstock.compiler import ir
-from penstock.compiler.frontend.convert import constant, materialise
-from penstock.compiler.frontend.functions import bind
+from penstock.compiler.frontend.convert import settle
+from penstock.compiler.frontend.expressions import written_name
 from penstock.compiler.frontend.scope import Scope
-from penstock.compiler.frontend.values import Static, Value, describe
+from penstock.compiler.frontend.signature import arguments
+from penstock.compiler.frontend.values import Static, Value, describe, is_number
+from penstock.compiler.target import MAX_PACKET_OFFSET
 from penstock.lang.maps import ProgArray
-from penstock.lang.types import IntType, resolve
-
-MAX_OFFSET = 0xFFFF  # MAX_PACKET_OFF of the verifier
+from penstock.lang.types import resolve
 
 
 def _read(scope: Scope, node: ast.Call, packet: ir.Expr) -> Value:
     """`packet.read(Header, offset)`."""
-    header, offset = bind(scope, node, ["header", "offset"], {}).values()
+    header, offset = arguments(scope, node, "header", "offset")
     if not isinstance(header, Static):
         raise scope.error(node, f"the header is a type, this is {describe(header)}")
     try:
         kind = resolve(header.value)
     except TypeError as error:
         raise scope.error(node, str(error)) from None
-    if isinstance(offset, Static) and not (isinstance(offset.value, int) and 0 <= offset.value <= MAX_OFFSET):
-        raise scope.error(node, f"no packet has an offset {offset.value}")
-    where = materialise(scope, node, offset)
-    if not isinstance(where.type, IntType) or where.type.signed or where.type.big_endian:
-        raise scope.error(node, f"an offset is an unsigned number, this is {describe(where)}")
+    where = unsigned(scope, node, offset, "an offset")
+    if isinstance(where, ir.Const) and where.value > MAX_PACKET_OFFSET:
+        raise scope.error(node, f"no packet has an offset {where.value}")
     return ir.PacketRead(packet, where, loc=scope.loc(node), type=ir.PointerType(kind, nullable=True))
 
 
-PACKET_METHODS: dict[str, Callable[[Scope, ast.Call, ir.Expr], Value]] = {"read": _read}
+def unsigned(scope: Scope, node: ast.AST, value: Value, what: str) -> ir.Expr:
+    """`value`, an unsigned number of any width."""
+    expr = settle(scope, node, value)
+    if not is_number(expr.type) or expr.type.signed:
+        raise scope.error(node, f"{what} is an unsigned number, this is {describe(value)}")
+    return expr
 
 
-def tail_call_(scope: Scope, node: ast.Call) -> Value:
+PACKET_METHODS: Final[dict[str, Callable[[Scope, ast.Call, ir.Expr], Value]]] = {"read": _read}
+
+
+def lower_tail_call(scope: Scope, node: ast.Call) -> Value:
     """`tail_call(packet, programs, index)`."""
-    packet, programs, index = bind(scope, node, ["packet", "programs", "index"], {}).values()
-    if isinstance(packet, Static) or not isinstance(packet.type, ir.ContextType):
+    packet, programs, index = arguments(scope, node, "packet", "programs", "index")
+    if not isinstance(packet, ir.Expr) or not isinstance(packet.type, ir.ContextType):
         raise scope.error(node, f"a tail call hands on the packet, this is {describe(packet)}")
     if not isinstance(programs, Static) or not isinstance(programs.value, ProgArray):
         raise scope.error(node, f"a tail call goes through a ProgArray, this is {describe(programs)}")
     if scope.function.subprogram:
         raise scope.error(node, "a subprogram cannot make a tail call")
-    where = index if isinstance(index, ir.Expr) else constant(scope, node, index.value)
-    if not isinstance(where.type, IntType) or where.type.signed:
-        raise scope.error(node, f"an index is an unsigned number, this is {describe(where)}")
-    spec = programs.value
-    scope.builder.use_map(spec, ast.unparse(node.args[1]) if len(node.args) > 1 else "programs")
-    address = ir.MapAddress(spec, loc=scope.loc(node), type=ir.PointerType(None))
-    return ir.HelperCall("tail_call", 12, (4, 2), [packet, address, where], loc=scope.loc(node), type=None)
+    spec, where = programs.value, unsigned(scope, node, index, "an index")
+    scope.builder.use_map(spec, written_name(node.args[1]) if len(node.args) > 1 else "programs")
+    loc = scope.loc(node)
+    address = ir.MapAddress(spec, loc=loc, type=ir.PointerType(None))
+    return ir.HelperCall("tail_call", 12, (4, 2), [packet, address, where], loc=loc, type=None)

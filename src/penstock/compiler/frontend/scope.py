@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import FunctionType
 from typing import Any
 
 from penstock.compiler import ir
-from penstock.compiler.frontend.flow import Env, merge_pointers
-from penstock.compiler.frontend.source import Source
+from penstock.compiler.frontend.flow import Env, Known, merge_pointers
+from penstock.compiler.frontend.source import Source, source_of
 from penstock.compiler.frontend.values import Value
 from penstock.errors import CompileError
 from penstock.lang.maps import MapSpec, RingBuf
 from penstock.lang.program import ProgramKind
 from penstock.lang.types import Type
+
+NAME_LENGTH = 15  # BPF_OBJ_NAME_LEN less the final zero
 
 
 @dataclass
@@ -23,21 +27,29 @@ class UnitBuilder:
     """What all functions of one program share."""
 
     unit: ir.Unit
-    instances: dict[tuple[Any, ...], ir.Function] = field(default_factory=dict)
-    in_progress: list[Any] = field(default_factory=list)
+    instances: dict[tuple[Any, ...], ir.Function] = field(default_factory=dict[tuple[Any, ...], ir.Function])
+    in_progress: list[FunctionType] = field(default_factory=list[FunctionType])
+    _sources: dict[FunctionType, Source] = field(default_factory=dict[FunctionType, Source])
 
     @property
     def kind(self) -> ProgramKind:
+        """The kind of the program."""
         return self.unit.kind
+
+    def source(self, function: FunctionType) -> Source:
+        """The source of a function, found once."""
+        if function not in self._sources:
+            self._sources[function] = source_of(function)
+        return self._sources[function]
 
     def use_map(self, spec: MapSpec, name: str) -> None:
         """Enter a map into the unit, named after its first use unless it has a name."""
         if any(spec is known for known in self.unit.maps):
             return
-        base = (spec.name or name or "map")[:15]
+        base = re.sub(r"\W", "_", spec.name or name, flags=re.ASCII)[:NAME_LENGTH]
         unique, number = base, 2
         while unique in self.unit.map_names:
-            unique, number = f"{base[: 15 - len(str(number))]}{number}", number + 1
+            unique, number = f"{base[: NAME_LENGTH - len(str(number))]}{number}", number + 1
         self.unit.maps.append(spec)
         self.unit.map_names.append(unique)
         if isinstance(spec, RingBuf):
@@ -46,6 +58,7 @@ class UnitBuilder:
     def unique_name(self, name: str) -> str:
         """A name that no function of the unit has yet."""
         taken = {function.name for function in self.unit.functions}
+        name = re.sub(r"\W", "_", name, flags=re.ASCII)
         unique, number = name, 2
         while unique in taken:
             unique, number = f"{name}_{number}", number + 1
@@ -54,32 +67,36 @@ class UnitBuilder:
 
 @dataclass
 class Loop:
-    """An enclosing loop: what is known wherever it is left or continued, and how many locks were held outside."""
+    """An enclosing loop: what is known where it is left or continued, and how many locks are held outside."""
 
     locks: int
-    breaks: list[Env | None] = field(default_factory=list)
-    continues: list[Env | None] = field(default_factory=list)
+    breaks: list[Env | None] = field(default_factory=list[Env | None])
+    continues: list[Env | None] = field(default_factory=list[Env | None])
 
 
 @dataclass
 class Scope:
-    """One function being lowered."""
+    """One function being lowered.
+
+    `variables` are its names that hold a value, `declared` the types that names were given (parameters too),
+    `env` what is known at the current point, `out` the statements of the current block. Expressions emit
+    nothing: what they need done first is a `Sequence` in them, so that it is done in its turn, or not at all.
+    """
 
     builder: UnitBuilder
     source: Source
     function: ir.Function
-    names: Mapping[str, Any]
-    """Static names: closure over globals."""
     result_any: bool = False
     """Annotated `-> int` where the kernel fixes the width: any integer may be returned."""
-    variables: dict[str, ir.Variable] = field(default_factory=dict)
-    declared: dict[str, Type] = field(default_factory=dict)
-    local_names: frozenset[str] = frozenset()
-    env: Env | None = field(default_factory=dict)
-    out: list[ir.Stmt] = field(default_factory=list)
-    loops: list[Loop] = field(default_factory=list)
-    locks: list[ir.Expr] = field(default_factory=list)
-    storages: dict[tuple[int, int, str], ir.Storage] = field(default_factory=dict)
+    variables: dict[str, ir.Variable] = field(default_factory=dict[str, ir.Variable])
+    declared: dict[str, Type] = field(default_factory=dict[str, Type])
+    env: Env | None = field(default_factory=dict[str, Known])
+    out: list[ir.Stmt] = field(default_factory=list[ir.Stmt])
+    loops: list[Loop] = field(default_factory=list[Loop])
+    locks: list[ir.Expr] = field(default_factory=list[ir.Expr])
+    storages: dict[tuple[ast.AST, str], ir.Storage] = field(
+        default_factory=dict[tuple[ast.AST, str], ir.Storage]
+    )
 
     def error(self, node: ast.AST, message: str) -> CompileError:
         """The error that says `message` at `node`."""
@@ -94,63 +111,53 @@ class Scope:
         self.out.append(statement)
 
     @contextmanager
-    def block(self, env: Env | None) -> Iterator[list[ir.Stmt]]:
+    def block(self, env: Env | None) -> Generator[list[ir.Stmt]]:
         """Collect statements into a block of their own, starting from what `env` knows."""
-        outer, self.out, self.env = self.out, [], None if env is None else dict(env)
+        outer, self.out, self.env = self.out, [], env
         try:
             yield self.out
         finally:
             self.out = outer
 
-    def temporary(self, kind: Type) -> ir.Variable:
-        """A hidden variable."""
-        return ir.Variable("", kind)
+    def know(self, name: str, known: Known) -> None:
+        """Note what is known of a name from here on."""
+        assert self.env is not None
+        self.env = {**self.env, name: known}
 
     def storage(self, node: ast.AST, kind: Type, name: str) -> ir.Storage:
         """The place on the stack that belongs to this node (one, however often it is lowered)."""
-        loc = self.loc(node)
-        return self.storages.setdefault((loc.line, loc.column, name), ir.Storage(name, kind))
+        return self.storages.setdefault((node, name), ir.Storage(name, kind))
 
-    def assign(self, node: ast.AST, name: str, value: ir.Expr) -> ir.Variable:
-        """Check an assignment against the name's type, remember what is known now, and return the variable."""
-        kind = value.type
-        assert kind is not None
-        var = self.variables.get(name)
-        if var is None:
-            var = self.variables[name] = ir.Variable(name, kind)
-        elif isinstance(var.type, ir.PointerType) and isinstance(kind, ir.PointerType):
+    def assign(self, node: ast.AST, name: str, kind: Type) -> ir.Variable:
+        """Check an assignment against the name's type, note what is known now, and return the variable."""
+        var = self.variables.setdefault(name, ir.Variable(name, kind))
+        if isinstance(var.type, ir.PointerType) and isinstance(kind, ir.PointerType):
             merged = merge_pointers(var.type, kind)
             if merged is None:
-                raise self.error(node, f"{name} refers to {var.type.name} elsewhere, here to {kind.name}")
+                raise self.error(node, f"{name} refers to {var.type.to} elsewhere, here to {kind.to}")
             var.type = merged
         elif var.type != kind:
             raise self.error(
-                node, f"{name} is {var.type.name} since its first assignment, this is {kind.name}: convert it"
+                node, f"{name} is {var.type} since its first assignment, this is {kind}: convert it"
             )
-        if self.env is not None:
-            self.env[name] = kind
+        self.know(name, kind)
         return var
+
+
+def hold(name: str, value: ir.Expr) -> tuple[ir.Assign, ir.Var]:
+    """A hidden variable: the statement that gives it `value`, and the variable."""
+    assert value.type is not None
+    var = ir.Variable(name, value.type)
+    return ir.Assign(var, value, loc=value.loc), ir.Var(var, loc=value.loc, type=value.type)
 
 
 Handler = Callable[[Scope, Any], Any]
 EXPRESSIONS: dict[type[ast.AST], Handler] = {}
 STATEMENTS: dict[type[ast.AST], Handler] = {}
 
-NOT_IN_LANGUAGE = {
-    ast.Lambda: "lambda", ast.Dict: "a dict", ast.Set: "a set", ast.List: "a list: use zeros(type, length)",
-    ast.ListComp: "a list comprehension: use a loop", ast.SetComp: "a set comprehension",
-    ast.DictComp: "a dict comprehension", ast.GeneratorExp: "a generator expression: use a loop",
-    ast.Await: "await", ast.Yield: "yield", ast.YieldFrom: "yield from", ast.JoinedStr: "an f-string",
-    ast.Starred: "* unpacking", ast.Slice: "a slice", ast.Tuple: "a tuple here", ast.FunctionDef: "a nested function",
-    ast.AsyncFunctionDef: "async def", ast.ClassDef: "a class inside a program", ast.Delete: "del",
-    ast.AsyncFor: "async for", ast.AsyncWith: "async with", ast.Match: "match: use if and elif",
-    ast.Raise: "raise", ast.Try: "try", ast.TryStar: "try", ast.Assert: "assert: use if", ast.Import: "import here",
-    ast.ImportFrom: "import here", ast.Global: "global: use a Global map", ast.Nonlocal: "nonlocal",
-}  # fmt: skip
-
 
 def lowers(registry: dict[type[ast.AST], Handler], *kinds: type[ast.AST]) -> Callable[[Handler], Handler]:
-    """Register a function as the one that lowers `kinds` of syntax."""
+    """Register the function that lowers these kinds of syntax."""
 
     def register(handler: Handler) -> Handler:
         registry.update(dict.fromkeys(kinds, handler))
@@ -160,26 +167,13 @@ def lowers(registry: dict[type[ast.AST], Handler], *kinds: type[ast.AST]) -> Cal
 
 
 def expression(scope: Scope, node: ast.expr) -> Value:
-    """Lower an expression to a value."""
-    return _dispatch(EXPRESSIONS, scope, node)
-
-
-def statement(scope: Scope, node: ast.stmt) -> None:
-    """Lower a statement into the current block."""
-    _dispatch(STATEMENTS, scope, node)
+    """Lower an expression."""
+    return EXPRESSIONS[type(node)](scope, node)
 
 
 def body(scope: Scope, nodes: list[ast.stmt]) -> None:
-    """Lower statements up to the first that is never reached."""
+    """Lower statements, up to the first that is never reached because of what is known while compiling."""
     for node in nodes:
         if scope.env is None:
             return
-        statement(scope, node)
-
-
-def _dispatch(registry: dict[type[ast.AST], Handler], scope: Scope, node: ast.AST) -> Any:
-    handler = registry.get(type(node))
-    if handler is None:
-        what = NOT_IN_LANGUAGE.get(type(node), type(node).__name__)
-        raise scope.error(node, f"not in the language: {what}")
-    return handler(scope, node)
+        STATEMENTS[type(node)](scope, node)

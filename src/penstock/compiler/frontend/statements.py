@@ -1,301 +1,260 @@
-"""Statements other than loops."""
+"""Statements other than loops and locks."""
 
 from __future__ import annotations
 
 import ast
-from typing import Any
 
 from penstock.compiler import ir
 from penstock.compiler.frontend.conditions import condition
-from penstock.compiler.frontend.convert import constant, fit, materialise
-from penstock.compiler.frontend.expressions import binary, context_class, place, require_value, value_at
+from penstock.compiler.frontend.convert import fit, settle
+from penstock.compiler.frontend.expressions import bind_name, place, pointee, value_at
 from penstock.compiler.frontend.flow import join
-from penstock.compiler.frontend.names import evaluate
-from penstock.compiler.frontend.scope import STATEMENTS, Scope, body, expression, lowers
+from penstock.compiler.frontend.locks import release
+from penstock.compiler.frontend.operators import binary
+from penstock.compiler.frontend.scope import STATEMENTS, Scope, body, expression, hold, lowers
+from penstock.compiler.frontend.storage import write
 from penstock.compiler.frontend.values import (
-    LiteralSelect,
-    Static,
     Value,
     annotated_type,
     describe,
+    is_number,
     is_scalar,
 )
 from penstock.lang.program import ContextField
-from penstock.lang.types import IntType, SpinLock
+from penstock.lang.types import Type
 
-SPIN_LOCK, SPIN_UNLOCK = ("spin_lock", 93, (5, 1)), ("spin_unlock", 94, (5, 1))
+_EFFECTS = (ir.Call, ir.HelperCall, ir.KfuncCall, ir.Atomic, ir.RingReserve, ir.AssignExpr)
 
 
 @lowers(STATEMENTS, ast.Pass)
-def lower_pass(scope: Scope, node: ast.Pass) -> None:
+def lower_pass(_scope: Scope, _node: ast.Pass) -> None:
     """Nothing to do."""
 
 
 @lowers(STATEMENTS, ast.Expr)
 def lower_expression(scope: Scope, node: ast.Expr) -> None:
-    value = expression(scope, node.value)
-    if isinstance(value, Static):
-        if not (isinstance(node.value, ast.Constant) and isinstance(value.value, str)):
-            if not isinstance(node.value, ast.Call):
-                raise scope.error(node, "this expression has no effect")
+    if isinstance(node.value, ast.Constant):  # the docstring
         return
+    value = expression(scope, node.value)
+    if not isinstance(value, _EFFECTS):
+        raise scope.error(node, "this has no effect: assign it, or leave it away")
     scope.emit(ir.Evaluate(value, loc=scope.loc(node)))
 
 
 @lowers(STATEMENTS, ast.Assign)
 def lower_assign(scope: Scope, node: ast.Assign) -> None:
-    if len(node.targets) > 1:
-        raise scope.error(node, "not in the language: several targets in one assignment")
     target = node.targets[0]
-    if isinstance(target, ast.Tuple):
-        _unpack(scope, node, target)
-        return
-    assign_to(scope, target, expression(scope, node.value), node.value)
+    if not isinstance(target, ast.Tuple):
+        _assign_to(scope, target, expression(scope, node.value), node.value)
+    elif isinstance(node.value, ast.Tuple):
+        _assign_each(scope, node, target.elts, node.value.elts)
+    else:
+        _unpack(scope, node, target.elts)
 
 
-def assign_to(scope: Scope, target: ast.expr, value: Value, origin: ast.AST) -> None:
+def _assign_to(scope: Scope, target: ast.expr, value: Value, origin: ast.AST) -> None:
     """Give `target` (a name, field or element) a value that is already lowered."""
     if isinstance(target, ast.Name):
-        _assign_name(scope, target, value, origin)
+        bound = bind_name(scope, target, value, origin)
+        if isinstance(bound, ir.Assign):
+            scope.emit(bound)
     elif isinstance(target, ast.Attribute | ast.Subscript):
         _assign_place(scope, target, value, origin)
     else:
         raise scope.error(target, "not in the language: assignment to this")
 
 
-def _assign_name(scope: Scope, target: ast.Name, value: Value, origin: ast.AST) -> None:
-    name = target.id
-    var = scope.variables.get(name)
-    kind = scope.declared.get(name) or (var.type if var else None)
-    if (
-        isinstance(value, Static)
-        and not isinstance(value.value, int | None)
-        and kind is None
-        and _is_name(value.value)
-    ):
-        assert scope.env is not None
-        scope.env[name] = value
-        return
-    if kind is not None:
-        wanted = ir.PointerType(kind.to, nullable=True) if isinstance(kind, ir.PointerType) and var else kind
-        expr = fit(scope, origin, value, wanted, name)
-    else:
-        expr = materialise(scope, origin, value)
-    require_value(scope, origin, expr)
-    if isinstance(expr.type, ir.ContextType):
-        raise scope.error(origin, "a packet cannot be given another name")
-    scope.emit(ir.Assign(scope.assign(target, name, expr), expr, loc=scope.loc(target)))
-
-
-def _is_name(value: Any) -> bool:
-    """Whether a name for this is a name for something static (a type, a map, a function), not a variable."""
-    return annotated_type(value) is not None or not hasattr(value, "type")
-
-
 def _assign_place(scope: Scope, target: ast.Attribute | ast.Subscript, value: Value, origin: ast.AST) -> None:
-    if isinstance(target, ast.Attribute) and _assign_context(scope, target, value, origin):
+    field = _context_field(scope, target)
+    if field:
+        _store_context(scope, target, field, value, origin)
         return
     pointer = place(scope, target)
-    assert isinstance(pointer.type, ir.PointerType)
-    kind = pointer.type.to
+    kind = pointee(pointer)
     assert kind is not None
-    what = ast.unparse(target)
-    if is_scalar(kind):
-        scope.emit(ir.Store(pointer, fit(scope, origin, value, kind, what), loc=scope.loc(target)))
-        return
-    source = fit(scope, origin, value, ir.PointerType(kind), what)
-    scope.emit(ir.Copy(pointer, source, loc=scope.loc(target)))
+    wanted = kind if is_scalar(kind) else ir.PointerType(kind)
+    expr = fit(scope, origin, value, wanted, ast.unparse(target))
+    if not _is_plain(target) or _has_walrus(origin):  # the value is evaluated before the place
+        assign, expr = hold("value", expr)
+        scope.emit(assign)
+    scope.emit(write(pointer, expr))
 
 
-def _assign_context(scope: Scope, target: ast.Attribute, value: Value, origin: ast.AST) -> bool:
+def _is_plain(target: ast.expr) -> bool:
+    """Whether the address of a place is the same before and after anything else is evaluated."""
+    match target:
+        case ast.Name() | ast.Constant():
+            return True
+        case ast.Attribute():
+            return _is_plain(target.value)
+        case ast.Subscript():
+            return isinstance(target.slice, ast.Name | ast.Constant) and _is_plain(target.value)
+        case _:
+            return False
+
+
+def _has_walrus(node: ast.AST) -> bool:
+    return any(isinstance(part, ast.NamedExpr) for part in ast.walk(node))
+
+
+def _context_field(scope: Scope, target: ast.expr) -> tuple[ir.Expr, ContextField] | None:
+    """The packet and the field of its context that `target` names, if it names one."""
+    if not isinstance(target, ast.Attribute):
+        return None
     context = expression(scope, target.value)
-    if isinstance(context, Static) or not isinstance(context.type, ir.ContextType):
-        return False
-    found = getattr(context_class(context), target.attr, None)
+    if not isinstance(context, ir.Expr) or not isinstance(context.type, ir.ContextType):
+        return None
+    found = getattr(context.type.of, target.attr, None)
     if not isinstance(found, ContextField) or not found.writable:
         raise scope.error(target, f"{ast.unparse(target)} cannot be written")
+    return context, found
+
+
+def _store_context(
+    scope: Scope, target: ast.expr, field: tuple[ir.Expr, ContextField], value: Value, origin: ast.AST
+) -> None:
+    context, found = field
     expr = fit(scope, origin, value, found.type, ast.unparse(target))
     scope.emit(ir.ContextStore(context, found.offset, expr, loc=scope.loc(target)))
-    return True
 
 
-def _unpack(scope: Scope, node: ast.Assign, target: ast.Tuple) -> None:
-    names = [item.id for item in target.elts if isinstance(item, ast.Name)]
-    if len(names) != len(target.elts):
-        raise scope.error(target, "a tuple is unpacked into names")
-    if isinstance(node.value, ast.Tuple):
-        _assign_each(scope, node, target, node.value)
-        return
-    call = expression(scope, node.value)
-    if not isinstance(call, ir.Call) or not isinstance(call.type, ir.TupleType):
-        raise scope.error(node.value, f"{describe(call)} cannot be unpacked")
-    kinds = call.type.items
-    if len(kinds) != len(names):
-        raise scope.error(target, f"{len(kinds)} values for {len(names)} names")
-    parts = [scope.temporary(kind) for kind in kinds]
-    scope.emit(ir.Unpack(parts, call, loc=scope.loc(node)))
-    for item, part in zip(target.elts, parts, strict=True):
-        assign_to(scope, item, ir.Var(part, loc=scope.loc(item), type=part.type), item)
-
-
-def _assign_each(scope: Scope, node: ast.Assign, target: ast.Tuple, values: ast.Tuple) -> None:
+def _assign_each(scope: Scope, node: ast.Assign, targets: list[ast.expr], values: list[ast.expr]) -> None:
     """`a, b = b, a`: all values before any name changes."""
-    if len(values.elts) != len(target.elts):
-        raise scope.error(node, f"{len(values.elts)} values for {len(target.elts)} names")
+    if len(values) != len(targets):
+        raise scope.error(node, f"{len(values)} values for {len(targets)} names")
     held: list[Value] = []
-    for item in values.elts:
+    for item in values:
         value = expression(scope, item)
-        if not isinstance(value, Static):
-            require_value(scope, item, value)
-            part = scope.temporary(_kind(value))
-            scope.emit(ir.Assign(part, value, loc=scope.loc(item)))
-            value = ir.Var(part, loc=scope.loc(item), type=value.type)
+        if isinstance(value, ir.Expr) and (is_scalar(value.type) or isinstance(value.type, ir.PointerType)):
+            assign, value = hold("item", value)
+            scope.emit(assign)
         held.append(value)
-    for item, value in zip(target.elts, held, strict=True):
-        assign_to(scope, item, value, item)
+    for target, value, item in zip(targets, held, values, strict=True):
+        _assign_to(scope, target, value, item)
 
 
-def _kind(value: ir.Expr) -> Any:
-    return value.type
+def _unpack(scope: Scope, node: ast.Assign, targets: list[ast.expr]) -> None:
+    call = expression(scope, node.value)
+    parts = unpacked(scope, node, call)
+    if len(parts) != len(targets):
+        raise scope.error(node, f"{len(parts)} values for {len(targets)} names")
+    for target, part in zip(targets, parts, strict=True):
+        _assign_to(scope, target, part, target)
+
+
+def unpacked(scope: Scope, node: ast.AST, call: Value) -> list[ir.Expr]:
+    """The values of a call that returns several."""
+    if not isinstance(call, ir.Call) or not isinstance(call.type, ir.TupleType):
+        raise scope.error(node, f"{describe(call)} cannot be unpacked")
+    parts = [ir.Variable("item", kind) for kind in call.type.items]
+    scope.emit(ir.Unpack(parts, call, loc=scope.loc(node)))
+    return [ir.Var(part, loc=call.loc, type=part.type) for part in parts]
 
 
 @lowers(STATEMENTS, ast.AnnAssign)
 def lower_annotated(scope: Scope, node: ast.AnnAssign) -> None:
-    if not isinstance(node.target, ast.Name):
-        raise scope.error(node, "not in the language: an annotation on a field or element")
-    kind = annotated_type(evaluate(scope, node.annotation))
-    if kind is None:
-        raise scope.error(node.annotation, f"{ast.unparse(node.annotation)} is no type for a variable")
-    name = node.target.id
+    assert isinstance(node.target, ast.Name)
+    name, hint = node.target.id, scope.source.annotation(node.annotation)
+    kind = annotated_type(hint)
+    if not is_scalar(kind) and not isinstance(kind, ir.PointerType):
+        advice = ": say which integer, e.g. u32" if hint is int else ""
+        raise scope.error(
+            node.annotation, f"{ast.unparse(node.annotation)} is no type for a variable{advice}"
+        )
     known = scope.declared.setdefault(name, kind)
     if known != kind:
-        raise scope.error(node, f"{name} was declared as {known.name}")
+        raise scope.error(node, f"{name} was declared as {known}")
     if node.value is not None:
-        assign_to(scope, node.target, expression(scope, node.value), node.value)
+        _assign_to(scope, node.target, expression(scope, node.value), node.value)
 
 
 @lowers(STATEMENTS, ast.AugAssign)
 def lower_augmented(scope: Scope, node: ast.AugAssign) -> None:
-    if isinstance(node.target, ast.Name):
-        value = binary(scope, node, node.op, expression(scope, node.target), expression(scope, node.value))
-        assign_to(scope, node.target, value, node)
+    target = node.target
+    field = _context_field(scope, target)
+    if isinstance(target, ast.Name) or field:
+        value = binary(scope, node, node.op, expression(scope, target), expression(scope, node.value))
+        if field:
+            _store_context(scope, target, field, value, node)
+        else:
+            _assign_to(scope, target, value, node)
         return
-    if isinstance(node.target, ast.Attribute):
-        context = expression(scope, node.target.value)
-        if not isinstance(context, Static) and isinstance(context.type, ir.ContextType):
-            value = binary(
-                scope, node, node.op, expression(scope, node.target), expression(scope, node.value)
-            )
-            _assign_context(scope, node.target, value, node)
-            return
-    pointer = _once(scope, node, place(scope, node.target))
-    old = value_at(scope, node.target, pointer)
-    value = binary(scope, node, node.op, old, expression(scope, node.value))
-    assert isinstance(value, ir.Expr)
-    scope.emit(ir.Store(pointer, value, loc=scope.loc(node)))
-
-
-def _once(scope: Scope, node: ast.AST, pointer: ir.Expr) -> ir.Expr:
-    """A pointer that is evaluated here, once, and may be used twice."""
-    held = scope.temporary(_kind(pointer))
-    scope.emit(ir.Assign(held, pointer, loc=scope.loc(node)))
-    return ir.Var(held, loc=scope.loc(node), type=pointer.type)
+    assign, pointer = hold("place", place(scope, target))
+    scope.emit(assign)
+    value = binary(scope, node, node.op, value_at(scope, target, pointer), expression(scope, node.value))
+    scope.emit(ir.Store(pointer, settle(scope, node, value), loc=scope.loc(node)))
 
 
 @lowers(STATEMENTS, ast.If)
 def lower_if(scope: Scope, node: ast.If) -> None:
-    test, if_true, if_false = condition(scope, node.test)
-    if isinstance(test, Static):
-        scope.env = if_true if test.value else if_false
-        body(scope, node.body if test.value else node.orelse)
+    test = condition(scope, node.test)
+    if test.decided is not None:
+        evaluate(scope, test.value)
+        scope.env = test.if_true if test.decided else test.if_false
+        body(scope, node.body if test.decided else node.orelse)
         return
-    with scope.block(if_true) as then:
+    with scope.block(test.if_true) as then:
         body(scope, node.body)
         after_then = scope.env
-    with scope.block(if_false) as otherwise:
+    with scope.block(test.if_false) as otherwise:
         body(scope, node.orelse)
         after_else = scope.env
     scope.env = join(after_then, after_else)
-    scope.emit(ir.If(test, then, otherwise, loc=scope.loc(node)))
+    scope.emit(ir.If(settle(scope, node, test.value), then, otherwise, loc=scope.loc(node)))
+
+
+def evaluate(scope: Scope, test: Value) -> None:
+    """Evaluate a test whose outcome is known, if there is something to evaluate."""
+    if isinstance(test, ir.Expr):
+        scope.emit(ir.Evaluate(test, loc=test.loc))
 
 
 @lowers(STATEMENTS, ast.Return)
 def lower_return(scope: Scope, node: ast.Return) -> None:
     values = _results(scope, node)
-    loc = scope.loc(node)
     if scope.locks:
-        values = [_once(scope, node, value) for value in values]
+        values = [_held(scope, value) for value in values]
         release(scope, node, 0)
-    scope.emit(ir.Return(values, loc=loc))
+    scope.emit(ir.Return(values, loc=scope.loc(node)))
     scope.env = None
 
 
+def _held(scope: Scope, value: ir.Expr) -> ir.Expr:
+    assign, held = hold("result", value)
+    scope.emit(assign)
+    return held
+
+
 def _results(scope: Scope, node: ast.Return) -> list[ir.Expr]:
-    wanted = scope.function.result
-    if node.value is None or wanted is None:
-        if node.value is not None and not _is_none(node.value):
-            raise scope.error(node, f"{scope.source.tree.name} is annotated to return nothing")
-        if wanted is not None and not isinstance(wanted, ir.PointerType):
-            raise scope.error(node, f"{scope.source.tree.name} returns {wanted.name}")
+    wanted, name = scope.function.result, scope.source.name
+    value = node.value or ast.copy_location(ast.Constant(None), node)
     if wanted is None:
+        if not isinstance(value, ast.Constant) or value.value is not None:
+            raise scope.error(node, f"{name} is annotated to return nothing")
         return []
-    if node.value is None:
-        return [constant(scope, node, None, wanted)]
-    if isinstance(wanted, ir.TupleType):
-        if not isinstance(node.value, ast.Tuple) or len(node.value.elts) != len(wanted.items):
-            raise scope.error(node, f"{scope.source.tree.name} returns {len(wanted.items)} values")
-        return [_result(scope, item, kind) for item, kind in zip(node.value.elts, wanted.items, strict=True)]
-    return [_result(scope, node.value, wanted)]
+    if not isinstance(wanted, ir.TupleType):
+        return [_result(scope, value, expression(scope, value), wanted)]
+    if isinstance(value, ast.Tuple):
+        parts = [(item, expression(scope, item)) for item in value.elts]
+    else:
+        parts = [(value, part) for part in unpacked(scope, value, expression(scope, value))]
+    if len(parts) != len(wanted.items):
+        raise scope.error(node, f"{name} returns {len(wanted.items)} values, not {len(parts)}")
+    return [_result(scope, item, part, kind) for (item, part), kind in zip(parts, wanted.items, strict=True)]
 
 
-def _is_none(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and node.value is None
-
-
-def _result(scope: Scope, node: ast.expr, wanted: Any) -> ir.Expr:
-    value = expression(scope, node)
-    if scope.result_any and not isinstance(value, Static | LiteralSelect) and isinstance(value.type, IntType):
-        value = value if value.type == wanted else ir.Convert(value, loc=scope.loc(node), type=wanted)
-    elif scope.result_any and isinstance(value, Static) and isinstance(value.value, int):
-        value = Static(wanted.wrap(int(value.value)))
-    expr = fit(scope, node, value, wanted, f"the result of {scope.source.tree.name}")
-    if isinstance(expr.type, ir.PointerType) and expr.type.local:
+def _result(scope: Scope, node: ast.expr, value: Value, wanted: Type) -> ir.Expr:
+    what = f"the result of {scope.source.name}"
+    if scope.result_any:
+        value = _any_integer(scope, node, value, wanted)
+    expr = fit(scope, node, value, wanted, what)
+    if isinstance(expr.type, ir.PointerType) and expr.type.storages:
         raise scope.error(node, "this refers to the function's own stack, which is gone when it returns")
     return expr
 
 
-@lowers(STATEMENTS, ast.With)
-def lower_with(scope: Scope, node: ast.With) -> None:
-    """`with value.lock:` holds a spin lock."""
-    if len(node.items) != 1 or node.items[0].optional_vars is not None:
-        raise scope.error(node, "not in the language: with, except `with value.lock:`")
-    lock = expression(scope, node.items[0].context_expr)
-    if (
-        isinstance(lock, Static)
-        or not isinstance(lock.type, ir.PointerType)
-        or lock.type.to is not _spin_lock()
-    ):
-        raise scope.error(node, f"`with` holds spin locks, this is {describe(lock)}")
-    lock = _once(scope, node, lock)
-    _lock_call(scope, node, SPIN_LOCK, lock)
-    scope.locks.append(lock)
-    body(scope, node.body)
-    if scope.env is not None:
-        _lock_call(scope, node, SPIN_UNLOCK, lock)
-    scope.locks.pop()
-
-
-def _spin_lock() -> Any:
-    return SpinLock
-
-
-def release(scope: Scope, node: ast.AST, outside: int) -> None:
-    """Give back the locks taken since `outside` were held, as every way out of their block must."""
-    for lock in reversed(scope.locks[outside:]):
-        _lock_call(scope, node, SPIN_UNLOCK, lock)
-
-
-def _lock_call(scope: Scope, node: ast.AST, helper: tuple[str, int, tuple[int, int]], lock: ir.Expr) -> None:
-    name, number, since = helper
-    loc = scope.loc(node)
-    scope.emit(ir.Evaluate(ir.HelperCall(name, number, since, [lock], loc=loc, type=None), loc=loc))
+def _any_integer(scope: Scope, node: ast.expr, value: Value, wanted: Type) -> Value:
+    """The result of what is annotated `-> int`: an integer of any type."""
+    if not isinstance(value, ir.Expr) or not is_number(value.type) or value.type == wanted:
+        return value
+    return ir.Convert(value, loc=scope.loc(node), type=wanted)

@@ -1,45 +1,69 @@
-"""What an expression can be while it is lowered: known now (`Static`) or computed by the program (`ir.Expr`)."""
+"""What an expression can be while it is lowered, and types that only the front end knows."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from enum import Enum
 from types import NoneType, UnionType
-from typing import Any, TypeAlias, Union, get_args, get_origin
+from typing import Any, Final, TypeAlias, TypeGuard, Union, get_args, get_origin
 
 from penstock.compiler import ir
 from penstock.lang.maps import MapSpec, Ref
 from penstock.lang.program import Packet
 from penstock.lang.struct import Struct, StructType
-from penstock.lang.types import (
-    BOOL,
-    ArrayHint,
-    ArrayType,
-    BigEndian,
-    BoolType,
-    IntType,
-    Type,
-    i64,
-    resolve,
-    u64,
-)
+from penstock.lang.types import BOOL, ArrayHint, ArrayType, BigEndian, BoolType, IntType, Type, resolve
+
+U32, U64 = IntType("u32", 32), IntType("u64", 64)
+I32, I64 = IntType("i32", 32, signed=True), IntType("i64", 64, signed=True)
+
+_PLAIN: Final = (int, float, str, NoneType, BigEndian, Enum)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Static:
-    """A Python value known while compiling."""
+    """A Python value known while compiling; plain ones are the same if equal, others if identical."""
 
     value: Any
 
+    def _identity(self) -> tuple[Any, ...]:
+        return (type(self.value), self.value) if isinstance(self.value, _PLAIN) else (Static, id(self.value))
 
-Value: TypeAlias = Static | ir.Expr
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Static) and self._identity() == other._identity()
 
-
-@dataclass(slots=True)
-class LiteralSelect(ir.Select):
-    """`1 if test else 0`: as long as nothing else gives it a type it adapts, like the literals in it."""
+    def __hash__(self) -> int:
+        return hash(self._identity())
 
 
 @dataclass(frozen=True)
+class Choice:
+    """`1 if test else 0`: until something gives it a type it adapts, as the numbers in it do."""
+
+    test: ir.Expr
+    then: Literal
+    otherwise: Literal
+
+    def numbers(self) -> Iterator[int]:
+        """Every number that it may be."""
+        for side in (self.then, self.otherwise):
+            yield from side.numbers() if isinstance(side, Choice) else (side.value,)
+
+    def map(self, function: Callable[[Static], Static]) -> Choice:
+        """The same choice between what `function` makes of the numbers."""
+        then, otherwise = (
+            side.map(function) if isinstance(side, Choice) else function(side)
+            for side in (self.then, self.otherwise)
+        )
+        return Choice(self.test, then, otherwise)
+
+
+Literal: TypeAlias = Static | Choice
+Value: TypeAlias = Literal | ir.Expr
+"""Known now, a choice between what is known now, or computed by the program."""
+
+
+@dataclass(frozen=True, repr=False)
 class MapType(Type):
     """A map found in an array of maps, as what a pointer points to."""
 
@@ -51,7 +75,7 @@ class MapType(Type):
         return repr(self.spec)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AnyArray(Type):
     """`Array[T]` as a parameter: an array of any length."""
 
@@ -63,7 +87,7 @@ class AnyArray(Type):
         return f"Array[{self.element}]"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AnyPacket(Type):
     """A parameter that takes packets of class `of` or derived from it."""
 
@@ -91,32 +115,41 @@ def annotated_type(hint: Any) -> Type | None:
         return ir.PointerType(resolve(get_args(hint)[0]))
     if get_origin(hint) in (UnionType, Union):
         return _optional(get_args(hint))
-    if isinstance(hint, Type):
-        return hint
-    return BOOL if hint is bool else None
+    if hint is bool:
+        return BOOL
+    return hint if isinstance(hint, IntType) else None
 
 
 def _optional(options: tuple[Any, ...]) -> Type | None:
-    others = [o for o in options if o is not NoneType]
-    inner = annotated_type(others[0]) if len(others) == 1 and len(options) == 2 else None
-    return ir.PointerType(inner.to, nullable=True) if isinstance(inner, ir.PointerType) else None
+    others = [option for option in options if option is not NoneType]
+    inner = annotated_type(others[0]) if len(others) == 1 else None
+    return replace(inner, nullable=True) if isinstance(inner, ir.PointerType) else None
 
 
 def specialised(kind: Type, given: Type | None) -> Type:
-    """`kind` of a parameter, for an argument of type `given`: it may be a Struct derived from the one annotated."""
+    """`kind` of a parameter, for an argument of type `given`: maybe a Struct derived from the annotated one."""
     if isinstance(kind, ir.PointerType) and isinstance(given, ir.PointerType):
-        wanted, have = (Struct.__class_of__.get(side) for side in (kind.to, given.to))  # type: ignore[arg-type]
-        if wanted and have and issubclass(have, wanted):
-            return ir.PointerType(given.to, nullable=kind.nullable)
+        wanted, have = (_struct_class(side.to) for side in (kind, given))
+        derived = wanted and have and issubclass(have, wanted)
+        return replace(kind, to=given.to if derived else kind.to, local=given.local)
     return kind
 
 
-def default_int(value: int) -> IntType:
-    """The type of an integer that nothing else gives one: 64 bits."""
-    return i64 if value < 0 else u64  # type: ignore[return-value]  # IntType objects at run time
+def _struct_class(kind: Type | None) -> type[Struct] | None:
+    return Struct.__class_of__.get(kind) if isinstance(kind, StructType) else None
 
 
-def is_scalar(kind: Type | None) -> bool:
+def common_int(numbers: Iterable[int]) -> IntType:
+    """The type of integers that nothing else gives one: 64 bits."""
+    return I64 if any(number < 0 for number in numbers) else U64
+
+
+def is_number(kind: Type | None) -> TypeGuard[IntType]:
+    """Whether values of the type can be computed with: big-endian ones cannot."""
+    return isinstance(kind, IntType) and not kind.big_endian
+
+
+def is_scalar(kind: Type | None) -> TypeGuard[IntType | BoolType]:
     """Whether values of the type are held directly, not through a pointer."""
     return isinstance(kind, IntType | BoolType)
 
@@ -127,18 +160,13 @@ def is_aggregate(kind: Type | None) -> bool:
 
 
 def describe(value: Value) -> str:
-    """Name a value's type for an error message."""
-    if isinstance(value, Static):
-        if isinstance(value.value, bool):
-            return "bool"
-        if isinstance(value.value, int):
-            return f"the number {int(value.value)}"
-        return "None" if value.value is None else f"{value.value!r}"
-    return value.type.name if value.type else "nothing"
-
-
-def static_type(value: Any) -> Type | None:
-    """The type a static value has by itself; None for integers, which adapt, and for what programs cannot hold."""
-    if isinstance(value, bool):
-        return BOOL
-    return value.type if isinstance(value, BigEndian) else None
+    """Name what a value is, for an error message."""
+    if isinstance(value, Choice):
+        return f"one of the numbers {', '.join(map(str, sorted(set(value.numbers()))))}"
+    if isinstance(value, ir.Expr):
+        return value.type.name if value.type else "nothing"
+    if isinstance(value.value, bool):
+        return "bool"
+    if isinstance(value.value, int):
+        return f"the number {int(value.value)}"
+    return getattr(value.value, "__name__", None) or repr(value.value)
