@@ -62,6 +62,16 @@ def test_loading_names_what_is_missing(dropped, lacking):
     )
 
 
+def test_what_the_verifier_refuses_without_perfmon_names_that():
+    message = told(
+        "from tests.kernel.test_refusals import header_used_after_the_packet_moved as program\n"
+        "import penstock\n"
+        "drop(SYS_ADMIN, PERFMON); tell(lambda: penstock.load(program))"
+    )
+    name = "header_used_after_the_packet_moved"
+    assert message.startswith(f"cannot load program {name}: this process lacks CAP_PERFMON; run it as root (")
+
+
 def test_creating_a_map_names_what_is_missing():
     message = told("drop(BPF, SYS_ADMIN); tell(lambda: load().create(HashMap(u32, u32, 1, name='m')))")
     assert message == (

@@ -16,7 +16,7 @@ from penstock.kernel import memlock
 from penstock.kernel.attempt import attempt
 from penstock.kernel.attributes import ProgLoad
 from penstock.kernel.btf import kernel_functions, load_btf
-from penstock.kernel.capabilities import Capability
+from penstock.kernel.capabilities import Capability, missing
 from penstock.kernel.handle import Handle, object_name
 from penstock.kernel.program import Program
 from penstock.kernel.syscall import Command, bpf
@@ -94,9 +94,21 @@ def _load(spec: ProgramSpec, attributes: ProgLoad) -> int:
             if error.errno != errno.ENOSPC or "\nprocessed " in log:
                 break
     if log.strip():
-        raise explain(spec, log) from refused
+        raise _refusal(spec, log) from refused
     with attempt(f"load program {spec.name}", Capability.BPF, Capability.NET_ADMIN):
         raise refused
+
+
+def _refusal(spec: ProgramSpec, log: str) -> KernelError:
+    """Return why the verifier refused a program: without CAP_PERFMON it refuses what it lets others do."""
+    error = explain(spec, log)
+    lacking = missing((Capability.PERFMON,))
+    if not lacking:
+        return error
+    return KernelError(
+        f"cannot load program {spec.name}: this process lacks {lacking[0]}; run it as root "
+        f"(without that the verifier says: {error.reason})"
+    )
 
 
 def _complete(spec: ProgramSpec, maps: Mapping[MapSpec, Map]) -> bytes:
