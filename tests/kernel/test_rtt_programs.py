@@ -798,6 +798,13 @@ def test_candidates_time_out_after_30_seconds(rig: Rig, silent: int, left: int) 
     assert rig.counters.flows_closed == 0
 
 
+def test_a_packet_that_comes_during_a_sweep_ends_no_flow(rig: Rig) -> None:
+    established(rig)
+    rig.age(-1)
+    assert rig.sweep() == (1, 0)
+    assert not rig.changes()
+
+
 def test_packets_keep_a_flow_alive(rig: Rig) -> None:
     rig.sweep()
     established(rig)

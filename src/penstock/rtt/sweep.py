@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from penstock.lang import Struct, helpers, syscall, u32, u64
+from penstock.lang import Struct, helpers, i64, syscall, u32, u64
 from penstock.lang.program import Program
 from penstock.net.ip import Protocol
 from penstock.rtt.events import send_change
@@ -49,7 +49,8 @@ def sweep_program(tables: Tables) -> Program:
 
 
 def _visit(tables: Tables, key: FlowKey, flow: Flow, state: _Sweep) -> None:
-    if flow.seen != 0 and state.ticks - flow.seen > _timeout(key, flow):
+    silent = i64(state.ticks - flow.seen)  # below 0 if a packet came since the sweep began
+    if flow.seen != 0 and silent > _timeout(key, flow):
         counters = tables.counters.lookup(0)
         if counters is not None:
             _time_out(tables, key, 0, flow, state.now, counters)
@@ -61,7 +62,7 @@ def _visit(tables: Tables, key: FlowKey, flow: Flow, state: _Sweep) -> None:
         state.candidates += 1
 
 
-def _timeout(key: FlowKey, flow: Flow) -> u64:
+def _timeout(key: FlowKey, flow: Flow) -> i64:
     if flow.counted == 0:
         return UNANSWERED_TIMEOUT
     return TCP_TIMEOUT if key.protocol == Protocol.TCP else ICMP_TIMEOUT
