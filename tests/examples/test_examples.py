@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
+from penstock.kernel import Loaded
 from penstock.lab import bulk, exchange, ping
 from tests.conftest import Middlebox
 
@@ -29,12 +31,31 @@ def example(name: str) -> ModuleType:
     return module
 
 
+@pytest.fixture
+def attached(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set once an example has attached a program."""
+    event = threading.Event()
+
+    def telling(attach: Callable[..., Any]) -> Callable[..., Any]:
+        def attach_and_tell(*args: Any, **options: Any) -> Any:
+            link = attach(*args, **options)
+            event.set()
+            return link
+
+        return attach_and_tell
+
+    monkeypatch.setattr(Loaded, "attach_xdp", telling(Loaded.attach_xdp))
+    monkeypatch.setattr(Loaded, "attach_tc", telling(Loaded.attach_tc))
+    return event
+
+
 @contextmanager
-def meanwhile(traffic: Callable[[], object]) -> Iterator[None]:
-    """Run `traffic` a little later, in a thread."""
+def meanwhile(attached: threading.Event, traffic: Callable[[], object]) -> Iterator[None]:
+    """Run `traffic` in a thread, from when the example has attached its programs."""
 
     def later() -> None:
-        time.sleep(0.7)
+        assert attached.wait(30)
+        time.sleep(0.2)  # for an example that attaches two
         traffic()
 
     thread = threading.Thread(target=later)
@@ -43,21 +64,21 @@ def meanwhile(traffic: Callable[[], object]) -> Iterator[None]:
     thread.join()
 
 
-def test_protocols_counts_pings(middlebox: Middlebox) -> None:
+def test_protocols_counts_pings(middlebox: Middlebox, attached: threading.Event) -> None:
     m = example("protocols")
-    with meanwhile(lambda: ping(middlebox.a, middlebox.b, count=5)), middlebox.m.enter():
+    with meanwhile(attached, lambda: ping(middlebox.a, middlebox.b, count=5)), middlebox.m.enter():
         counted = m.main(middlebox.towards_a.name, seconds=3)
     assert counted[1] == 5
 
 
-def test_talkers_finds_the_sender(middlebox: Middlebox) -> None:
+def test_talkers_finds_the_sender(middlebox: Middlebox, attached: threading.Event) -> None:
     m = example("talkers")
 
     def load() -> None:
         with bulk(middlebox.a, middlebox.b, size=1_000_000) as transfer:
             transfer.wait()
 
-    with meanwhile(load), middlebox.m.enter():
+    with meanwhile(attached, load), middlebox.m.enter():
         (sender, volume), *_ = m.main(middlebox.towards_a.name, seconds=3)
     assert sender == middlebox.a.address(4)
     assert 1_000_000 <= volume < 1_200_000
@@ -78,23 +99,23 @@ def test_block_drops_and_counts(middlebox: Middlebox) -> None:
 
 
 @pytest.mark.parametrize("version", [4, 6])
-def test_connections_prints_each_syn(middlebox: Middlebox, version: int) -> None:
+def test_connections_prints_each_syn(middlebox: Middlebox, attached: threading.Event, version: int) -> None:
     m = example("connections")
 
     def load() -> None:
         with exchange(middlebox.a, middlebox.b, flows=3, seconds=0.5, version=version) as transfer:
             transfer.wait()
 
-    with meanwhile(load), middlebox.m.enter():
+    with meanwhile(attached, load), middlebox.m.enter():
         *lines, lost = m.main(middlebox.towards_a.name, seconds=3)
     assert lost == "0 lost"
     wanted = f"{middlebox.a.address(version)} -> {middlebox.b.address(version)} port "
     assert sum(line.startswith(wanted) for line in lines) == 3
 
 
-def test_slow_hosts_measures(middlebox: Middlebox) -> None:
+def test_slow_hosts_measures(middlebox: Middlebox, attached: threading.Event) -> None:
     m = example("slow_hosts")
-    with meanwhile(lambda: ping(middlebox.a, middlebox.b, count=5)), middlebox.m.enter():
+    with meanwhile(attached, lambda: ping(middlebox.a, middlebox.b, count=5)), middlebox.m.enter():
         medians = m.main(middlebox.towards_a.name, seconds=3)
     assert middlebox.b.address(4) in medians or middlebox.a.address(4) in medians
     assert all(0 < median < 100 for median in medians.values())
