@@ -191,10 +191,20 @@ def test_an_older_echo_after_a_newer_one_still_counts(rig: Rig) -> None:
     flow.shake_hands()
     flow.a(102, 500, data=DATA)
     flow.a(103, 500, data=DATA)
-    flow.b(501, 103)
-    flow.b(501, 102)
-    flow.b(501, 103)
+    for echoed in (103, 102, 102, 103):
+        flow.b(501, echoed)
     assert len(rig.rtts()) == 2
+
+
+def test_echoes_of_what_was_not_timed_give_nothing(rig: Rig) -> None:
+    flow = rig.connection()
+    flow.shake_hands()
+    flow.a(102, 500, data=DATA)
+    for other in (102 + ALL.slots, 102 + (1 << 23), 102 - ALL.slots):
+        flow.b(501, other)
+    assert not rig.rtts()
+    flow.b(501, 102)
+    assert len(rig.rtts()) == 1
 
 
 def test_pure_acks_are_not_timed(rig: Rig) -> None:
@@ -258,6 +268,9 @@ def test_tsval_0_is_none(rig: Rig) -> None:
     flow.a(0, 500, data=DATA)
     flow.b(501, 0)
     assert not rig.rtts()
+    flow.a(1, 500, data=DATA)
+    flow.b(502, 1)
+    assert len(rig.rtts()) == 1
 
 
 def test_tsecr_means_nothing_without_an_ack(rig: Rig) -> None:
@@ -309,12 +322,18 @@ def test_a_new_connection_by_the_name_of_an_old_one(load: Load, *, syn: bool) ->
     flow = rig.connection()
     flow.shake_hands(1_000_000, 2_000_000)
     flow.a(1_000_002, 2_000_000, data=DATA)
+    flow.b(2_000_001, 1_000_002, data=DATA)
+    flow.a(1_000_003, 2_000_001)
     rig.events()
     flow.shake_hands(100, 500)
     rig.events()
     flow.a(102, 500, data=DATA)
     flow.b(501, 102)
     assert directions(rig.rtts()) == [(B, A)]
+    for value in range(103, 103 + ALL.slots + 1):
+        flow.a(value, 500, data=DATA)
+        flow.b(400 + value, 102, data=DATA)
+    assert rig.counters.slots_busy == 2, "what the old one echoed says nothing of the new one's packets"
 
 
 # How often

@@ -13,9 +13,8 @@ from penstock.rtt.tables import Flow, FlowKey, State, Tables
 def note_handshake(flow: Flow, side: u32, segment: Segment) -> None:
     """Take from a SYN-ACK that is not timed what it tells of its flow, maybe a new one by an old name."""
     own, other = flow.directions[side & 1], flow.directions[(side ^ 1) & 1]
-    own.newest = segment.value
-    other.newest = segment.echo
-    other.echoed = segment.echo
+    own.newest, own.echoed = segment.value, 0
+    other.newest, other.echoed = segment.echo, segment.echo
     now = helpers.ktime_get_ns()
     if own.state == State.EMPTY and other.state == State.EMPTY:
         flow.opener = side ^ 1
