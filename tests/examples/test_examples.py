@@ -1,6 +1,9 @@
 """Every example does what it says, on real traffic."""
 
 import importlib.util
+import os
+import re
+import runpy
 import signal
 import subprocess
 import sys
@@ -119,3 +122,18 @@ def test_slow_hosts_measures(middlebox: Middlebox, attached: threading.Event) ->
         medians = m.main(middlebox.towards_a.name, seconds=3)
     assert middlebox.b.address(4) in medians or middlebox.a.address(4) in medians
     assert all(0 < median < 100 for median in medians.values())
+
+
+def test_demo_shows_the_latency_of_a_full_buffer() -> None:
+    command = [sys.executable, str(EXAMPLES / "demo.py")]
+    ended = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    rows = {line[:20].strip(): line[20:] for line in ended.stdout.splitlines()[-3:]}
+    idle, loaded, after = (float(cell.split(" / ")[0]) for cell in re.split(r"\s{2,}", rows["ping"].strip()))
+    assert loaded > 10 * max(idle, after)
+    assert "nothing missed" in ended.stdout or "not timed" in ended.stdout
+
+
+def test_demo_without_root_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(SystemExit, match=r"^penstock: the demo makes network namespaces .*: run it as root$"):
+        runpy.run_path(str(EXAMPLES / "demo.py"), run_name="__main__")
