@@ -34,6 +34,7 @@ TOTALS = Totals(
     busy=0,
     truncated=0,
     without=0,
+    unanswered=0,
     prefixes=0,
 )
 

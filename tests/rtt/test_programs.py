@@ -8,6 +8,7 @@ from itertools import product
 import pytest
 
 from penstock.compiler import compile_program
+from penstock.compiler.spec import ProgramSpec
 from penstock.lang import sizeof
 from penstock.rtt.options import RttOptions
 from penstock.rtt.programs import rtt_programs
@@ -92,9 +93,11 @@ def test_every_choice_compiles(
 
 
 def test_options_cost_nothing_when_off() -> None:
-    def size(**options: bool) -> int:
-        return len(compile_program(rtt_programs(RttOptions(**options)).ethernet.ingress).code)
+    def ingress(**options: bool) -> ProgramSpec:
+        return compile_program(rtt_programs(RttOptions(**options)).ethernet.ingress)
 
-    assert size(flow_events=False) < size()
-    assert size(icmp=False) < size()
-    assert size(local=False) > size()
+    default = ingress()
+    assert len(ingress(flow_events=False).code) < len(default.code)
+    assert len(ingress(icmp=False).code) < len(default.code)
+    assert "own" not in default.map_names
+    assert "own" in ingress(local=False).map_names

@@ -36,6 +36,7 @@ TOTALS = Totals(
     busy=0,
     truncated=0,
     without=0,
+    unanswered=0,
     prefixes=0,
 )
 REPORT = Report("10.0.0.0/24", Traffic(1, 60), Traffic(0, 0), {}, (1, 0, 0, 0), None)
@@ -264,3 +265,5 @@ def test_totals_say_what_was_missed() -> None:
     )
     lossy = Totals(**{**TOTALS.__dict__, "lost": 3, "busy": 1})
     assert str(lossy).endswith("16; 3 events lost, 1 packets not timed")
+    flooded = Totals(**{**TOTALS.__dict__, "without": 2, "unanswered": 7})
+    assert str(flooded).endswith("nothing missed; 2 TCP packets without timestamps, 7 flows unanswered")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -13,6 +14,7 @@ import numpy as np
 import penstock
 from penstock.kernel.interface import Interface, find_interface
 from penstock.kernel.link import Link
+from penstock.kernel.statistics import Statistics
 from penstock.kernel.xdp import XdpMode
 from penstock.lang.program import Program
 from penstock.rtt.aggregates import Report
@@ -121,6 +123,15 @@ class Monitor:
             for link in links:
                 link.close()
 
+    def wait(self, timeout: float) -> None:
+        """Wait until programs wake up their reader, for at most `timeout` seconds."""
+        select.select([self.fileno()], [], [], timeout)
+
+    def statistics(self) -> dict[str, Statistics]:
+        """Return the run-time statistics of each program that is attached, by its name."""
+        programs = {program for hooks in self._hooks.values() for program in self._programs_of(hooks)}
+        return {program.name: self._loaded[program].statistics() for program in programs}
+
     def totals(self) -> Totals:
         """Return what was counted until now."""
         counters = self._counters()
@@ -137,6 +148,7 @@ class Monitor:
             refused=counters.flows_refused,
             busy=counters.slots_busy,
             without=counters.no_timestamp,
+            unanswered=max(0, counters.candidates - counters.flows_created),
             truncated=counters.truncated,
             prefixes=counters.prefixes_refused,
         )

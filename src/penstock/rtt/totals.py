@@ -22,7 +22,8 @@ class Totals:
 
     Missed: `lost` events found the ring buffer full; `evicted` flows made room for others; `refused` ones
     found none; `busy` packets were due for timing while all slots of their flow were taken; `truncated` ones
-    end within a header; `prefixes` found no room for an aggregate. `without` is TCP without timestamps.
+    end within a header; `prefixes` found no room for an aggregate. `without` is TCP without timestamps,
+    `unanswered` flows had packets in one direction only, as a flood of forged sources has.
     """
 
     seconds: float
@@ -38,6 +39,7 @@ class Totals:
     busy: int
     truncated: int
     without: int
+    unanswered: int
     prefixes: int
 
     @property
@@ -48,7 +50,8 @@ class Totals:
     @property
     def unfit(self) -> str:
         """What nobody can measure, in words: why there may be few RTTs."""
-        return f"{self.without} TCP packets without timestamps" if self.without else ""
+        counts = {"TCP packets without timestamps": self.without, "flows unanswered": self.unanswered}
+        return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
 
     def __str__(self) -> str:
         missed = ", ".join(f"{count} {what}" for what, count in self.missed.items()) or "nothing missed"
