@@ -177,7 +177,7 @@ def test_nested_structs_and_arrays():
         assert outer.count == 0x1234 + 9
         assert outer.flag
         assert bytes(outer.inner.address) == bytes(15) + b"\x09"
-        assert int(outer.rows[2]["port"]) == 0x1234
+        assert int(outer.rows[2].port) == 0x1234
 
 
 def test_array_with_a_variable_index():

@@ -1,13 +1,13 @@
 """The typed intermediate representation: what a program means, before any target.
 
-The front end (`frontend`) builds it and has checked every rule of the language; code generation (`codegen`) may
-rely on them. Rules for whoever adds to it:
+The front end (`frontend`) builds it and has checked every rule of the language; code generation (`codegen`)
+may rely on them. Rules for whoever adds to it:
 
-- Every expression has a `type`: IntType, BoolType, or PointerType. Structs and arrays are only reached through
+- Every expression has a `type`: IntType, BoolType, or PointerType. Structs and arrays are only reached by
   pointers. An expression that yields nothing has type None and stands only in `Evaluate`.
 - No implicit conversion: both sides of Binary, Compare, Select, Assign and Store have the same type.
-- Evaluation order is left to right, the pointer of a Store or Copy before what is written; `Logical` and `Select`
-  evaluate only what Python would.
+- Evaluation order is left to right, the pointer of a Store or Copy before what is written. `Logical` and
+  `Select` evaluate only what Python would.
 - Target facts (helper numbers, context layouts) stay in the nodes named for them.
 """
 
@@ -32,9 +32,9 @@ class Loc:
 
 @dataclass(frozen=True, repr=False)
 class PointerType(Type):
-    """A reference to a value of type `to`; `nullable` if it may be None, `local` if it may point to the stack.
+    """A reference to a value of type `to`; `nullable` if it may be None, `local` if it may be to the stack.
 
-    `to` is None for memory of no particular type (helper arguments) and for maps found in maps. `storages` are
+    `to` is None for memory of no particular type (helper arguments) and for maps found in maps. `storages` is
     what it may point to on the stack of the function itself: `local` without any is the stack of a caller.
     """
 
@@ -88,7 +88,7 @@ class Expr:
 
 @dataclass(slots=True)
 class Const(Expr):
-    """An integer or truth value, in its type's range; of a big-endian type, the native value (80 for be16(80))."""
+    """An integer or truth value, in its type's range; of a big-endian type the native value."""
 
     value: int
 
@@ -144,7 +144,7 @@ class Binary(Expr):
 
 @dataclass(slots=True)
 class Compare(Expr):
-    """A truth value from two integers or truth values of one type; pointers only against Null, with eq and ne."""
+    """A truth value from two integers or truth values of one type; pointers: eq or ne, against Null."""
 
     op: Literal["eq", "ne", "lt", "le", "gt", "ge"]
     left: Expr
@@ -171,7 +171,7 @@ class Select(Expr):
 
 @dataclass(slots=True)
 class Convert(Expr):
-    """An integer or truth value to another integer type: truncated, or extended by the sign of the source type.
+    """An integer or truth value to another integer type: truncated, or extended by the source type's sign.
 
     Between a big-endian type and the native ones the value stays what it is: bytes are swapped where needed.
     To a truth value: whether it is not 0.
@@ -235,7 +235,7 @@ class PacketLength(Expr):
 
 @dataclass(slots=True)
 class PacketRead(Expr):
-    """A nullable pointer into the packet, `offset` (unsigned) bytes in, if all of the type it points to is there."""
+    """A pointer into the packet, `offset` (unsigned) bytes in, or None if not all it points to is there."""
 
     context: Expr
     offset: Expr
@@ -257,7 +257,7 @@ class FunctionAddress(Expr):
 
 @dataclass(slots=True)
 class Call(Expr):
-    """A function of the program. Its type is the function's result; a TupleType only directly under `Unpack`."""
+    """A function of the program. Its type is the function's result; a TupleType only right under `Unpack`."""
 
     function: Function
     arguments: list[Expr]
@@ -283,7 +283,7 @@ class KfuncCall(Expr):
 
 @dataclass(slots=True)
 class RingReserve(Expr):
-    """Nullable pointer to room for a record; when there is none, the map's `losses` is counted up atomically."""
+    """A pointer to room for a record, or None; then the map's `losses` is counted up atomically."""
 
     map: RingBuf[object]
 
@@ -411,7 +411,7 @@ class TupleType(Type):
 class Function:
     """One function as compiled for its argument types. `result` is None if it returns nothing.
 
-    Inlined, unless `subprogram`: a function in the kernel, for calls or as a callback. The front end has checked
+    Inlined, unless `subprogram`: a function in the kernel, for calls or as a callback. The front end has seen
     that the body returns on every path if there is a result.
     """
 

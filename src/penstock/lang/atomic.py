@@ -1,7 +1,7 @@
 """Atomic operations on integers of 32 or 64 bits in maps and on the stack.
 
-The first argument is the place, not its value: `atomic.add(flow.packets, 1)`. Those that return something give the
-value from before; they need Linux 5.12, as do all but `add`.
+The first argument is the place, not its value: `atomic.add(flow.packets, 1)`. All but `add` give the value
+from before, and need Linux 5.12.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Maps as programs declare them: pure data, made real when a program is loaded.
 
 Each class is one kind of kernel map. Its methods are what a program may call; in Python the loaded map
-(`loaded[spec]`, see `penstock.kernel`) offers its own. A look-up gives a reference to the value in the map, or
-None; integers are reached through `.value`.
+(`loaded[spec]`, see `penstock.kernel`) offers its own. A look-up gives a reference to the value in the map,
+or None; integers are reached through `.value`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, Generic, NoReturn, TypeVar, overload
 
-from penstock.lang.types import OpaqueType, Type, resolve, u32, u64
+from penstock.lang.types import OpaqueType, Type, be16, be32, be64, resolve, u32, u64
 
 K = TypeVar("K")
 V = TypeVar("V")
+B = TypeVar("B", be16, be32, be64)
 S = TypeVar("S")
 M = TypeVar("M", bound="MapSpec")
 
@@ -46,7 +47,7 @@ class Ref(Generic[V]):
 
 
 class MapSpec:
-    """What the kernel is asked to create. Identity matters: the same object is the same map in every program."""
+    """What the kernel is asked to create. The same object is the same map in every program."""
 
     kind: MapKind
     key_type: Type | None = None
@@ -79,7 +80,11 @@ class KeyedSpec(MapSpec, Generic[K, V]):
         self.value_hint: Any = value
 
     @overload
+    def lookup(self: KeyedSpec[K, bool], key: K) -> Ref[bool] | None: ...
+    @overload
     def lookup(self: KeyedSpec[K, int], key: K) -> Ref[int] | None: ...
+    @overload
+    def lookup(self: KeyedSpec[K, B], key: K) -> Ref[B] | None: ...
     @overload
     def lookup(self, key: K) -> V | None: ...
     def lookup(self, key: Any) -> Any:
@@ -94,8 +99,15 @@ class KeyedSpec(MapSpec, Generic[K, V]):
         """Remove `key`; 0, or a negative errno."""
         _in_program()
 
-    def for_each(self, callback: Callable[[K, V, S], int], state: S) -> int:
-        """Call `callback(key, value, state)` for each entry until it returns 1; the number of calls. Linux 5.13."""
+    @overload
+    def for_each(self: KeyedSpec[K, int], callback: Callable[[K, Ref[int], S], int], state: S) -> int: ...
+    @overload
+    def for_each(self, callback: Callable[[K, V, S], int], state: S) -> int: ...
+    def for_each(self, callback: Any, state: Any) -> int:
+        """Call `callback(key, value, state)` for each entry until it returns 1; return how often. Linux 5.13.
+
+        Keys that are integers are given as such, values that are integers as a `Ref` or as such.
+        """
         _in_program()
 
 
@@ -118,7 +130,10 @@ class PerCpuHash(KeyedSpec[K, V]):
 
 
 class LpmTrie(KeyedSpec[K, V]):
-    """Longest-prefix match. The key is a Struct whose first field is `prefix: u32`, its length in bits. Linux 4.11."""
+    """Longest-prefix match. Linux 4.11.
+
+    The key is a Struct whose first field is `prefix: u32`, its length in bits.
+    """
 
     kind = MapKind.LPM_TRIE
     flags = NO_PREALLOC
@@ -134,14 +149,22 @@ class IndexedSpec(MapSpec, Generic[V]):
         self.value_hint: Any = value
 
     @overload
+    def lookup(self: IndexedSpec[bool], index: int) -> Ref[bool] | None: ...
+    @overload
     def lookup(self: IndexedSpec[int], index: int) -> Ref[int] | None: ...
+    @overload
+    def lookup(self: IndexedSpec[B], index: int) -> Ref[B] | None: ...
     @overload
     def lookup(self, index: int) -> V | None: ...
     def lookup(self, index: int) -> Any:
         """Return a reference to element `index`, or None if there is none."""
         _in_program()
 
-    def for_each(self, callback: Callable[[int, V, S], int], state: S) -> int:
+    @overload
+    def for_each(self: IndexedSpec[int], callback: Callable[[int, Ref[int], S], int], state: S) -> int: ...
+    @overload
+    def for_each(self, callback: Callable[[int, V, S], int], state: S) -> int: ...
+    def for_each(self, callback: Any, state: Any) -> int:
         """Call `callback(index, value, state)` for each element until it returns 1. Linux 5.13."""
         _in_program()
 
@@ -188,7 +211,7 @@ class Global(MapSpec, Generic[V]):
 
 
 class RingBuf(MapSpec, Generic[V]):
-    """Stream of records of one type to one reader. `size` in bytes: a power of two, a page at least. Linux 5.8.
+    """Stream of records to one reader. `size` in bytes: a power of two, a page at least. Linux 5.8.
 
     What does not fit is counted (`loaded[spec].lost`), by the program itself.
     """
@@ -205,18 +228,33 @@ class RingBuf(MapSpec, Generic[V]):
         self.record_hint: Any = record
         self.losses: Global[int] = Global(u64, name="lost")
 
-    def reserve(self) -> V | None:
+    @overload
+    def reserve(self: RingBuf[int]) -> Ref[int] | None: ...
+    @overload
+    def reserve(self) -> V | None: ...
+    def reserve(self) -> Any:
         """Return room for a record, not zeroed, or None if the ring is full, which is counted as a loss.
 
         Every record reserved must be submitted or discarded on every path.
         """
         _in_program()
 
-    def submit(self, record: V, flags: int = 0) -> None:
-        """Hand the record to the reader. Flags: NO_WAKEUP (1), FORCE_WAKEUP (2); 0 wakes a reader that caught up."""
+    @overload
+    def submit(self: RingBuf[int], record: Ref[int], flags: int = 0) -> None: ...
+    @overload
+    def submit(self, record: V, flags: int = 0) -> None: ...
+    def submit(self, record: Any, flags: int = 0) -> None:
+        """Hand the record to the reader, and wake it if it had caught up.
+
+        Flags: NO_WAKEUP (1), FORCE_WAKEUP (2).
+        """
         _in_program()
 
-    def discard(self, record: V, flags: int = 0) -> None:
+    @overload
+    def discard(self: RingBuf[int], record: Ref[int], flags: int = 0) -> None: ...
+    @overload
+    def discard(self, record: V, flags: int = 0) -> None: ...
+    def discard(self, record: Any, flags: int = 0) -> None:
         """Give the room back."""
         _in_program()
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, ClassVar, NoReturn, TypeVar
+from typing import Any, ClassVar, NoReturn, TypeVar, overload
 
-from penstock.lang.types import IntType, u32, u64
+from penstock.lang.maps import Ref
+from penstock.lang.types import Array, IntType, be16, be32, be64, resolve, u32, u64
 
 T = TypeVar("T")
+B = TypeVar("B", be16, be32, be64)
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -35,7 +37,7 @@ def _field(kind: Any, offset: int, *, writable: bool = False) -> Any:
 
 
 class Packet:
-    """A packet in either kind of program. Functions that take a `Packet` are compiled for the kind at hand."""
+    """A packet in either kind of program; functions that take it are compiled for the kind at hand."""
 
     data_offset: ClassVar[int]
     """Where the context keeps the address of the first byte; that of the end follows it."""
@@ -46,7 +48,13 @@ class Packet:
     ifindex: u32
     """Index of the interface that the packet came in on (tc: is on)."""
 
-    def read(self, header: type[T], offset: int) -> T | None:
+    @overload
+    def read(self, header: type[int], offset: int) -> Ref[int] | None: ...
+    @overload
+    def read(self, header: type[B], offset: int) -> Ref[B] | None: ...
+    @overload
+    def read(self, header: type[T], offset: int) -> T | None: ...
+    def read(self, header: Any, offset: int) -> Any:
         """Return a reference to `header` at `offset` bytes into the packet, or None if it ends before."""
         _in_program()
 
@@ -122,23 +130,21 @@ def syscall(function: Callable[[], int]) -> Program:
 
 
 def subprogram(function: F) -> F:
-    """Keep `function` a function in the kernel instead of inlining it: at most five arguments, integers or references.
+    """Keep `function` a function in the kernel instead of inlining it; at most five arguments.
 
-    Linux 4.16. The verifier looks at it in the context of each call.
+    It returns an integer, a truth value or nothing. Linux 4.16. The verifier looks at it anew for each call.
     """
     function.__penstock_subprogram__ = True  # type: ignore[attr-defined]
     return function
 
 
-def zeros(element: type[T], length: int) -> Any:
+def zeros(element: type[T], length: int) -> Array[T]:
     """Make a zeroed local array of `length` elements on the stack (in programs only)."""
     _in_program()
 
 
 def sizeof(kind: Any) -> int:
     """Size of a type or Struct class in bytes; a constant in programs."""
-    from penstock.lang.types import resolve
-
     return resolve(kind).size
 
 

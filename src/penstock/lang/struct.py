@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
+import operator
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from penstock.lang.types import ArrayLength, ArrayType, BigEndian, IntType, Type, resolve
+from penstock.lang.types import BOOL, ArrayLength, ArrayType, BigEndian, IntType, Type, resolve
+
+_TAKEN: Final = ("data", "view")
+"""Names that every Struct has in Python."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +59,11 @@ class StructType(Type):
 class Struct:
     """Base of every struct: annotate the fields, in order.
 
-    In a program, `Key()` makes a zeroed one on the stack, a name is a reference to it, and assigning a struct to
-    a field copies it. In Python an instance is a view of `data`, a 0-d NumPy record, with the same field names.
+    In a program, `Key()` makes a zeroed one on the stack, a name is a reference to it, and assigning a struct
+    to a field copies it. In Python an instance is a view of `data`, a 0-d NumPy record, with the same field
+    names; writing to a field raises ValueError or TypeError for what it cannot hold.
+
+    A derived Struct has the fields of its base first; one that it names again gets its new type in place.
 
     >>> class Endpoint(Struct):
     ...     address: be32
@@ -65,16 +74,15 @@ class Struct:
     __class_of__: ClassVar[dict[StructType, type[Struct]]] = {}
     data: npt.NDArray[Any]
 
-    def __init_subclass__(cls, *, packed: bool = False) -> None:
-        scope = {**vars(sys.modules[cls.__module__]), **sys._getframe(1).f_locals}
-        members: dict[str, Type] = {}
-        for name, hint in cls.__dict__.get("__annotations__", {}).items():
-            hint = eval(hint, scope) if isinstance(hint, str) else hint
-            length = cls.__dict__.get(name)
-            try:
-                members[name] = resolve(hint, length if isinstance(length, ArrayLength) else None)
-            except TypeError as error:
-                raise TypeError(f"{cls.__name__}.{name}: {error}") from None
+    def __init_subclass__(cls, *, packed: bool | None = None) -> None:
+        base: StructType | None = getattr(cls, "__layout__", None)
+        members = {field.name: field.type for field in base.fields.values()} if base else {}
+        caller = inspect.currentframe()
+        members |= _members(cls, caller.f_back.f_locals if caller and caller.f_back else {})
+        if not members:
+            raise TypeError(f"{cls.__name__} has no fields")
+        if packed is None:
+            packed = base is not None and base.packed
         cls.__layout__ = StructType(cls.__name__, members, packed=packed)
         Struct.__class_of__[cls.__layout__] = cls
         for field in cls.__layout__.fields.values():
@@ -98,7 +106,9 @@ class Struct:
         return self.data.tobytes()
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and bytes(self) == bytes(other)
+        if not isinstance(other, Struct) or type(self) is not type(other):
+            return NotImplemented
+        return bytes(self) == bytes(other)
 
     def __hash__(self) -> int:
         return hash(bytes(self))
@@ -108,31 +118,97 @@ class Struct:
         return f"{type(self).__name__}({fields})"
 
 
+def _members(cls: type[Struct], local_names: dict[str, Any]) -> dict[str, Type]:
+    """The fields that a class names, resolved where it is defined."""
+    module = vars(sys.modules[cls.__module__])
+    members: dict[str, Type] = {}
+    for name, hint in inspect.get_annotations(cls).items():
+        if name in _TAKEN or name.startswith("__"):
+            raise TypeError(
+                f"{cls.__name__}.{name}: a Struct has something of that name already, take another"
+            )
+        length = vars(cls).get(name)
+        try:
+            kind = eval(hint, module, local_names) if isinstance(hint, str) else hint  # noqa: S307  # as Python
+            members[name] = resolve(kind, length if isinstance(length, ArrayLength) else None)
+        except (TypeError, NameError) as error:
+            raise TypeError(f"{cls.__name__}.{name}: {error}") from None
+    return members
+
+
+class StructArray:
+    """An array of Structs in Python: elements are views, and are copied when they are assigned."""
+
+    def __init__(self, kind: StructType, data: npt.NDArray[Any]) -> None:
+        self.kind, self.data = kind, data
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> Struct:
+        at = range(len(self))[index]
+        return Struct.__class_of__[self.kind].view(self.data[at : at + 1].reshape(()))
+
+    def __setitem__(self, index: int, value: Struct) -> None:
+        self.data[index] = exact(self.kind, value)
+
+    def __iter__(self) -> Iterator[Struct]:
+        return (self[index] for index in range(len(self)))
+
+
+def unpack(kind: Type, value: npt.NDArray[Any]) -> Any:
+    """Return what stands in Python for a value in memory: a view of a Struct or array, or a number."""
+    if isinstance(kind, StructType):
+        return Struct.__class_of__[kind].view(value)
+    if isinstance(kind, ArrayType):
+        return StructArray(kind.element, value) if isinstance(kind.element, StructType) else value
+    if isinstance(kind, IntType) and kind.big_endian:
+        return BigEndian(kind, int(value))
+    return value.item()
+
+
+def exact(kind: Type, value: Any) -> Any:
+    """Return `value` as NumPy stores it in a field of type `kind`; TypeError or ValueError if it cannot."""
+    if isinstance(kind, ArrayType):
+        items = list(value)
+        if len(items) != kind.length:
+            raise ValueError(f"{len(items)} elements for {kind}")
+        return np.array([exact(kind.element, item) for item in items], kind.element.dtype)
+    if isinstance(kind, StructType) and isinstance(value, Struct) and value.__layout__ is kind:
+        return value.data
+    if kind is BOOL and (value is True or value is False):
+        return value
+    if isinstance(kind, IntType):
+        return _exact_integer(kind, value)
+    raise TypeError(f"{value!r} is no {kind}")
+
+
+def _native(kind: IntType, value: Any) -> Any:
+    return value.value if isinstance(value, BigEndian) and value.type == kind else value
+
+
+def _exact_integer(kind: IntType, value: Any) -> int:
+    number: int = operator.index(_native(kind, value))
+    if not kind.minimum <= number <= kind.maximum:
+        raise ValueError(f"{number} does not fit in {kind}")
+    return number
+
+
 class _Member:
     """Descriptor of one field of an instance in Python."""
 
     def __init__(self, field: Field) -> None:
         self.field = field
 
-    def __get__(self, instance: Struct | None, owner: type[Struct]) -> Any:
-        if instance is None:
-            return self.field
-        kind = self.field.type
-        value = instance.data[self.field.name]
-        if isinstance(kind, StructType):
-            return Struct.__class_of__[kind].view(value)
-        if isinstance(kind, ArrayType):
-            return value
-        if isinstance(kind, IntType) and kind.big_endian:
-            return BigEndian(kind, int(value))
-        return value.item()
+    def __get__(self, instance: Struct | None, _owner: type[Struct]) -> Any:
+        return self.field if instance is None else unpack(self.field.type, instance.data[self.field.name])
 
     def __set__(self, instance: Struct, value: Any) -> None:
-        if isinstance(value, Struct):
-            value = value.data
-        elif isinstance(value, BigEndian):
-            value = value.value
-        instance.data[self.field.name] = value
+        try:
+            instance.data[self.field.name] = exact(self.field.type, value)
+        except (TypeError, ValueError) as error:
+            name = f"{type(instance).__name__}.{self.field.name}"
+            raise type(error)(f"{name}: {error}") from None
 
 
 def _round_up(offset: int, align: int) -> int:

@@ -84,6 +84,9 @@ class BigEndian:
     def __int__(self) -> int:
         return self.value
 
+    def __bool__(self) -> bool:
+        return self.value != 0
+
 
 @dataclass(frozen=True, repr=False)
 class BoolType(Type):
@@ -148,14 +151,20 @@ if TYPE_CHECKING:
     i64: TypeAlias = int
 
     class _BigEndianInt:
+        """A number that is compared with its own kind, and converted by `u16(…)` and the like."""
+
         def __init__(self, value: int) -> None: ...
         def __int__(self) -> int: ...
+        def __bool__(self) -> bool: ...
 
-    class be16(_BigEndianInt): ...
+    class be16(_BigEndianInt):
+        """16 bits, the most significant byte first."""
 
-    class be32(_BigEndianInt): ...
+    class be32(_BigEndianInt):
+        """32 bits, the most significant byte first."""
 
-    class be64(_BigEndianInt): ...
+    class be64(_BigEndianInt):
+        """64 bits, the most significant byte first."""
 
     class SpinLock:
         """A lock in a map value: `with value.lock:` holds it. Linux 5.1."""
@@ -183,7 +192,7 @@ else:
     class Array:
         """A field of several elements: `slots: Array[Slot] = array(4)`."""
 
-        def __class_getitem__(cls, element):
+        def __class_getitem__(cls, element: Any) -> ArrayHint:
             return ArrayHint(element)
 
 
@@ -207,8 +216,8 @@ class ArrayLength:
 
 def array(*lengths: int) -> Any:
     """Give the length of an `Array` field of a Struct, outermost dimension first."""
-    if not lengths or any(n <= 0 for n in lengths):
-        raise ValueError(f"array{lengths}: lengths must be positive")
+    if not lengths or any(length <= 0 for length in lengths):
+        raise ValueError(f"array({', '.join(map(str, lengths))}): give positive lengths")
     return ArrayLength(lengths)
 
 
@@ -220,8 +229,8 @@ def resolve(hint: Any, length: ArrayLength | None = None) -> Type:
     if isinstance(hint, ArrayHint):
         if length is None:
             raise TypeError(f"{hint.element!r} array has no length: write `= array(n)`")
-        inner = ArrayLength(length.lengths[1:]) if len(length.lengths) > 1 else None
-        return ArrayType(resolve(hint.element, inner), length.lengths[0])
+        outer, *lengths = length.lengths
+        return ArrayType(resolve(hint.element, ArrayLength(tuple(lengths)) if lengths else None), outer)
     if hint is bool:
         return BOOL
     layout = getattr(hint, "__layout__", hint)

@@ -2,7 +2,7 @@
 
 There is one file for each kind of construct, found through two registries. To add one, support its syntax in
 `syntax`, write a function that lowers it, and register it with `@lowers(STATEMENTS, …)` or
-`@lowers(EXPRESSIONS, …)`. Methods of maps are in `maps`, functions that are built in in `builtin`. To see what
+`@lowers(EXPRESSIONS, …)`. Methods of maps are in `maps`, what else is built in is in `builtin`. To see what
 becomes of a program: `print(penstock.compiler.ir_text.dump(lower(program)))`.
 """
 

@@ -1,8 +1,8 @@
 """Flow typing: what is known of each name at a point of the function.
 
 An `Env` holds what is known of each name that is certainly assigned: its type there (a nullable reference
-that was tested is not nullable), its static value, or why it cannot be used. Where ways meet, what all of them
-know remains. None stands for a point that is never reached. An Env is never changed, only replaced.
+that was tested is not nullable), its static value, or why it cannot be used. Where ways meet, what all know
+remains. None stands for a point that is never reached. An Env is never changed, only replaced.
 """
 
 from __future__ import annotations

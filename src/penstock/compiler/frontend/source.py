@@ -133,7 +133,7 @@ def _is_filled(cell: CellType) -> bool:
 
 _Definitions = dict[tuple[str, int], Definition]
 _parsed: dict[str, tuple[list[str], _Definitions]] = {}
-"""By file: the lines that were parsed, and the functions in them by name and first line (of decorators, too)."""
+"""By file: the lines that were parsed, and the functions in them by name and first line, decorator or def."""
 
 
 def _definitions(file: str, module: dict[str, Any]) -> _Definitions:

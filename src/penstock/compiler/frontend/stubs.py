@@ -92,9 +92,9 @@ def _map(scope: Scope, node: ast.Call, name: str, value: Value) -> ir.Expr:
         written = next((arg for arg in node.args if isinstance(arg, ast.Name | ast.Attribute)), node)
         scope.builder.use_map(value.value, written_name(written))
         return ir.MapAddress(value.value, loc=scope.loc(node), type=ir.PointerType(None))
-    if isinstance(value, ir.Expr) and isinstance(value.type, ir.PointerType):
-        if isinstance(value.type.to, MapType) and not value.type.nullable:
-            return value
+    kind = value.type if isinstance(value, ir.Expr) else None
+    if isinstance(kind, ir.PointerType) and isinstance(kind.to, MapType):
+        return fit(scope, node, value, ir.PointerType(kind.to), name)
     raise scope.error(node, f"{name} is a map, this is {describe(value)}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Final, TypeAlias
 
 Fault: TypeAlias = tuple[ast.AST, str]
@@ -80,7 +81,7 @@ def _parameter_fault(tree: ast.FunctionDef) -> Fault | None:
 
 
 def _unreached(body: list[ast.stmt]) -> Fault | None:
-    for before, after in zip(body, body[1:], strict=False):
+    for before, after in pairwise(body):
         if isinstance(before, ast.Return | ast.Break | ast.Continue):
             return after, f"never reached, after {type(before).__name__.lower()}: remove it"
     return None
@@ -112,41 +113,43 @@ def _fault(node: ast.AST) -> Fault | None:
     if isinstance(node, ast.stmt | ast.expr) and type(node) not in SUPPORTED:
         name = type(node).__name__
         return node, f"not in the language: {UNSUPPORTED.get(name, name)}"
+    fault: Fault | None = None
     match node:
         case ast.If() | ast.While() | ast.For() | ast.With():
-            return _compound_fault(node)
+            fault = _compound_fault(node)
         case ast.Assign(targets=[_, second, *_]):
-            return second, "not in the language: several targets in one assignment: assign them one by one"
+            fault = second, "not in the language: several targets in one assignment: assign them one by one"
         case ast.AnnAssign(target=ast.Attribute() | ast.Subscript()):
-            return node, "not in the language: a type here: only names are given types"
+            fault = node, "not in the language: a type here: only names are given types"
         case ast.Expr(value=ast.Constant()):
-            return node, "this has no effect: make it a comment"
+            fault = node, "this has no effect: make it a comment"
         case ast.Call(keywords=keywords) if any(keyword.arg is None for keyword in keywords):
-            return node, "not in the language: ** in a call: write the arguments one by one"
+            fault = node, "not in the language: ** in a call: write the arguments one by one"
         case ast.Compare(ops=[_, _, *_]) if any(isinstance(op, _IDENTITY | _MEMBERSHIP) for op in node.ops):
-            return node, "not in the language: `is` or `in` in a chain: join two tests with `and`"
+            fault = node, "not in the language: `is` or `in` in a chain: join two tests with `and`"
         case ast.BinOp(op=ast.MatMult()) | ast.AugAssign(op=ast.MatMult()):
-            return node, "not in the language: @: use * and +"
+            fault = node, "not in the language: @: use * and +"
         case ast.Constant(value=value) if not isinstance(value, int | float | str | None):
-            return node, f"not in the language: {value!r}: use whole numbers, True, False and None"
+            fault = node, f"not in the language: {value!r}: use whole numbers, True, False and None"
         case _:
-            return None
+            pass
+    return fault
 
 
 def _compound_fault(node: ast.If | ast.While | ast.For | ast.With) -> Fault | None:
     orelse: list[ast.stmt] = getattr(node, "orelse", [])
-    if fault := _unreached(node.body) or _unreached(orelse):
-        return fault
+    fault = _unreached(node.body) or _unreached(orelse)
     match node:
         case ast.While(orelse=[first, *_]) | ast.For(orelse=[first, *_]):
-            return first, "not in the language: else after a loop: use a name that tells"
+            fault = first, "not in the language: else after a loop: use a name that tells"
         case ast.For(target=ast.Name(), iter=ast.Call(func=ast.Name("range"), args=[_, *_], keywords=[])):
-            return None
+            pass
         case ast.For():
-            return node, "not in the language: for, except `for name in range(…):`"
+            fault = node, "not in the language: for, except `for name in range(…):`"
         case ast.With(items=[ast.withitem(optional_vars=None)]):
-            return None
+            pass
         case ast.With():
-            return node, "not in the language: with, except `with value.lock:`"
+            fault = node, "not in the language: with, except `with value.lock:`"
         case _:
-            return None
+            pass
+    return fault

@@ -105,19 +105,17 @@ NONE = ir.PointerType(None, nullable=True)
 
 def annotated_type(hint: Any) -> Type | None:
     """The type that a parameter or variable annotation names; None if it is no type of the language."""
+    if get_origin(hint) in (UnionType, Union):
+        return _optional(get_args(hint))
+    if get_origin(hint) is Ref:
+        return ir.PointerType(resolve(get_args(hint)[0]))
     if isinstance(hint, ArrayHint):
         return ir.PointerType(AnyArray(resolve(hint.element)))
     if isinstance(hint, type) and issubclass(hint, Packet):
         return AnyPacket(hint)
     if isinstance(hint, type) and issubclass(hint, Struct):
         return ir.PointerType(hint.__layout__)
-    if get_origin(hint) is Ref:
-        return ir.PointerType(resolve(get_args(hint)[0]))
-    if get_origin(hint) in (UnionType, Union):
-        return _optional(get_args(hint))
-    if hint is bool:
-        return BOOL
-    return hint if isinstance(hint, IntType) else None
+    return BOOL if hint is bool else hint if isinstance(hint, IntType) else None
 
 
 def _optional(options: tuple[Any, ...]) -> Type | None:
@@ -127,7 +125,7 @@ def _optional(options: tuple[Any, ...]) -> Type | None:
 
 
 def specialised(kind: Type, given: Type | None) -> Type:
-    """`kind` of a parameter, for an argument of type `given`: maybe a Struct derived from the annotated one."""
+    """`kind` of a parameter, for an argument of type `given`: maybe a Struct derived from the one named."""
     if isinstance(kind, ir.PointerType) and isinstance(given, ir.PointerType):
         wanted, have = (_struct_class(side.to) for side in (kind, given))
         derived = wanted and have and issubclass(have, wanted)
