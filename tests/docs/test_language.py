@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from penstock import PenstockError, lang
+from penstock import KernelError, PenstockError, lang
+from penstock.kernel.btf import kernel_functions
+from penstock.kernel.features import Feature
 from penstock.kernel.load import _KINDS
 from penstock.kernel.ringbuf import Ring
 from penstock.lab import ping
@@ -76,6 +78,12 @@ def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
+def _rcu_read_lock() -> None:
+    if not kernel_functions(["bpf_rcu_read_lock"]):
+        raise KernelError("this kernel has no bpf_rcu_read_lock")
+
+
+@pytest.mark.needs(Feature("bpf_rcu_read_lock", "the newest that the guide shows", (6, 2), _rcu_read_lock))
 def test_the_guide_does_and_says_what_it_shows(module: ModuleType) -> None:
     found = list(blocks(GUIDE))
     assert len(found) > 15
