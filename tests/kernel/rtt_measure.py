@@ -44,23 +44,28 @@ def one_cpu() -> Iterator[None]:
 
 
 class Measurement:
-    """Measures and captures on interfaces of one host within a `with` block.
+    """Measures, and captures unless told not to, on interfaces of one host within a `with` block.
 
     Then `objects` is what penstock printed, and `numbers` its totals, by the words after them.
     """
 
     def __init__(
-        self, folder: Path, *interfaces: Interface, options: Sequence[str] = ("--rate-limit=0",)
+        self,
+        folder: Path,
+        *interfaces: Interface,
+        options: Sequence[str] = ("--rate-limit=0",),
+        capture: bool = True,
     ) -> None:
         self._output = folder / "rtt.jsonl"
         self._paths = {each.name: folder / f"{each.name}.pcap" for each in interfaces}
         self._interfaces = interfaces
         self._options = options
+        self._captures = capture
 
     def __enter__(self) -> Self:
         command = [PENSTOCK, "rtt", *self._paths, "--format=jsonl", *self._options]
         with ExitStack() as owned:
-            for each in self._interfaces:
+            for each in self._interfaces if self._captures else ():
                 owned.enter_context(Capture(each, self._paths[each.name], snapshot=192))
             output = owned.enter_context(self._output.open("w"))
             host = self._interfaces[0].host

@@ -66,18 +66,27 @@ def _mac(text: str) -> bytes:
 
 
 def set_sources(frames: NDArray[np.uint8], first: int) -> None:
-    """Give each row (an Ethernet frame with IPv4) the next source address and port, and its IP checksum.
+    """Give each row (an Ethernet frame with IPv4) the next source address and port, and its checksums.
 
-    The transport checksum stays 0: nothing between here and the target looks at it.
+    That of UDP stays 0: it has none.
     """
     number = np.arange(first, first + len(frames), dtype=np.uint32)
     frames[:, 26:30] = (_FIRST_SOURCE + number).astype(">u4").view(np.uint8).reshape(-1, 4)
     frames[:, 34:36] = (1024 + number % 60000).astype(">u2").view(np.uint8).reshape(-1, 2)
     frames[:, 24:26] = 0
-    words = frames[:, 14:34].copy().view(">u2").astype(np.uint32).sum(axis=1, dtype=np.uint32)
-    words = (words & 0xFFFF) + (words >> 16)
-    words = (words & 0xFFFF) + (words >> 16)
-    frames[:, 24:26] = (~words).astype(np.uint16).astype(">u2").view(np.uint8).reshape(-1, 2)
+    frames[:, 24:26] = _checksums(frames[:, 14:34])
+    if frames[0, 23] == socket.IPPROTO_TCP:
+        frames[:, 50:52] = 0, socket.IPPROTO_TCP + frames.shape[1] - 34  # the rest of the pseudo header
+        frames[:, 50:52] = _checksums(frames[:, 26:])
+
+
+def _checksums(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the Internet checksum (RFC 1071) of each row."""
+    even = np.pad(rows, ((0, 0), (0, rows.shape[1] % 2)))
+    sums = even.view(">u2").sum(axis=1, dtype=np.uint32)
+    sums = (sums & 0xFFFF) + (sums >> 16)
+    sums = (sums & 0xFFFF) + (sums >> 16)
+    return (~sums).astype(np.uint16).astype(">u2").view(np.uint8).reshape(-1, 2)
 
 
 class Batch:
