@@ -16,6 +16,10 @@ hypothesis.settings.register_profile("penstock", deadline=None)  # a busy machin
 hypothesis.settings.load_profile("penstock")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="expect of tests/golden what comes out now")
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test that `needs` features newer than this kernel; fail it if the kernel ought to have them."""
     kernel = tuple(map(int, re.findall(r"\d+", os.uname().release)[:2]))
