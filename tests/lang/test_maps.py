@@ -22,6 +22,7 @@ from penstock.lang import (
     Struct,
     Timer,
     XskMap,
+    array,
     be32,
     u8,
     u32,
@@ -148,7 +149,7 @@ def test_flags_are_the_kernel_s() -> None:
     assert (NO_PREALLOC, MMAPABLE) == (0x1, 0x400)  # BPF_F_NO_PREALLOC, BPF_F_MMAPABLE
 
 
-@pytest.mark.parametrize("value", [Guarded, Timed, SpinLock, Timer])
+@pytest.mark.parametrize("value", [Guarded, Timed])
 def test_values_with_locks_and_timers_are_not_mapped(value: Any) -> None:
     assert holds_opaque(resolve(value))
     assert ArrayMap(value, 1).flags == 0
@@ -213,3 +214,15 @@ def test_specs_do_nothing_outside_programs() -> None:
     for call in calls:
         with pytest.raises(TypeError, match="in Python use the loaded map"):
             call()
+
+
+def test_locks_lie_at_the_top_of_a_value() -> None:
+    class Nested(Struct):
+        guarded: Guarded
+
+    class Several(Struct):
+        guarded: Array[Guarded] = array(2)
+
+    for value in (Nested, Several, SpinLock):
+        with pytest.raises(TypeError, match="locks and timers are fields of the value itself"):
+            ArrayMap(value, 1)

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, Generic, NoReturn, TypeVar, overload
 
-from penstock.lang.types import OpaqueType, Type, be16, be32, be64, resolve, u32, u64
+from penstock.lang.struct import Field, StructType
+from penstock.lang.types import ArrayType, OpaqueType, Type, be16, be32, be64, resolve, u32, u64
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -75,7 +76,7 @@ class KeyedSpec(MapSpec, Generic[K, V]):
     def __init__(self, key: type[K], value: type[V], entries: int, *, name: str = "") -> None:
         super().__init__(entries, name=name)
         self.key_type = resolve(key)
-        self.value_type = resolve(value)
+        self.value_type = _value_type(value)
         self.key_hint: Any = key
         self.value_hint: Any = value
 
@@ -145,7 +146,7 @@ class IndexedSpec(MapSpec, Generic[V]):
     def __init__(self, value: type[V], entries: int, *, name: str = "") -> None:
         super().__init__(entries, name=name)
         self.key_type = resolve(u32)
-        self.value_type = resolve(value)
+        self.value_type = _value_type(value)
         self.value_hint: Any = value
 
     @overload
@@ -197,7 +198,7 @@ class Global(MapSpec, Generic[V]):
     def __init__(self, value: type[V], *, name: str = "") -> None:
         super().__init__(1, name=name)
         self.key_type = resolve(u32)
-        self.value_type = resolve(value)
+        self.value_type = _value_type(value)
         self.value_hint: Any = value
 
     @property
@@ -310,6 +311,22 @@ class ArrayOfMaps(MapSpec, Generic[M]):
 
 def holds_opaque(kind: Type) -> bool:
     """Whether a value has a spin lock or a timer in it, so that the kernel wants its BTF."""
-    if isinstance(kind, OpaqueType):
-        return True
-    return any(isinstance(f.type, OpaqueType) for f in getattr(kind, "fields", {}).values())
+    return any(isinstance(field.type, OpaqueType) for field in _fields(kind))
+
+
+def _fields(kind: Type) -> list[Field]:
+    return list(kind.fields.values()) if isinstance(kind, StructType) else []
+
+
+def _value_type(value: Any) -> Type:
+    """The type of a map's values. The kernel looks for locks and timers at the top of a value only."""
+    kind = resolve(value)
+    if isinstance(kind, OpaqueType) or any(_hides_opaque(field.type) for field in _fields(kind)):
+        raise TypeError(f"{kind}: locks and timers are fields of the value itself, not of what lies in it")
+    return kind
+
+
+def _hides_opaque(kind: Type) -> bool:
+    if isinstance(kind, ArrayType):
+        return isinstance(kind.element, OpaqueType) or _hides_opaque(kind.element)
+    return holds_opaque(kind) or any(_hides_opaque(field.type) for field in _fields(kind))

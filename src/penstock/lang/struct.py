@@ -139,21 +139,31 @@ def _members(cls: type[Struct], local_names: dict[str, Any]) -> dict[str, Type]:
 class StructArray:
     """An array of Structs in Python: elements are views, and are copied when they are assigned."""
 
-    def __init__(self, kind: StructType, data: npt.NDArray[Any]) -> None:
+    def __init__(self, kind: ArrayType, data: npt.NDArray[Any]) -> None:
         self.kind, self.data = kind, data
 
     def __len__(self) -> int:
         return len(self.data)
 
-    def __getitem__(self, index: int) -> Struct:
-        at = range(len(self))[index]
-        return Struct.__class_of__[self.kind].view(self.data[at : at + 1].reshape(()))
+    def __getitem__(self, index: int) -> Any:
+        at = range(len(self))[operator.index(index)]
+        return unpack(self.kind.element, self.data[at : at + 1].reshape(self.data.shape[1:]))
 
-    def __setitem__(self, index: int, value: Struct) -> None:
-        self.data[index] = exact(self.kind, value)
+    def __setitem__(self, index: int, value: Any) -> None:
+        self.data[operator.index(index)] = exact(self.kind.element, value)
 
-    def __iter__(self) -> Iterator[Struct]:
+    def __iter__(self) -> Iterator[Any]:
         return (self[index] for index in range(len(self)))
+
+    def __eq__(self, other: object) -> bool:  # noqa: PLW1641  # it can change, so it has no hash
+        return list(self) == list(other) if isinstance(other, StructArray) else NotImplemented
+
+    def __repr__(self) -> str:
+        return repr(list(self))
+
+
+def _holds_structs(kind: Type) -> bool:
+    return _holds_structs(kind.element) if isinstance(kind, ArrayType) else isinstance(kind, StructType)
 
 
 def unpack(kind: Type, value: npt.NDArray[Any]) -> Any:
@@ -161,7 +171,7 @@ def unpack(kind: Type, value: npt.NDArray[Any]) -> Any:
     if isinstance(kind, StructType):
         return Struct.__class_of__[kind].view(value)
     if isinstance(kind, ArrayType):
-        return StructArray(kind.element, value) if isinstance(kind.element, StructType) else value
+        return StructArray(kind, value) if _holds_structs(kind) else value
     if isinstance(kind, IntType) and kind.big_endian:
         return BigEndian(kind, int(value))
     return value.item()
@@ -173,7 +183,7 @@ def exact(kind: Type, value: Any) -> Any:
         items = list(value)
         if len(items) != kind.length:
             raise ValueError(f"{len(items)} elements for {kind}")
-        return np.array([exact(kind.element, item) for item in items], kind.element.dtype)
+        return np.array([exact(kind.element, item) for item in items], kind.element.dtype.base)
     if isinstance(kind, StructType) and isinstance(value, Struct) and value.__layout__ is kind:
         return value.data
     if kind is BOOL and (value is True or value is False):
