@@ -136,7 +136,7 @@ def _members(cls: type[Struct], local_names: dict[str, Any]) -> dict[str, Type]:
     return members
 
 
-class StructArray:
+class StructArray:  # noqa: PLW1641  # it can change, so it has no hash
     """An array of Structs in Python: elements are views, and are copied when they are assigned."""
 
     def __init__(self, kind: ArrayType, data: npt.NDArray[Any]) -> None:
@@ -155,7 +155,7 @@ class StructArray:
     def __iter__(self) -> Iterator[Any]:
         return (self[index] for index in range(len(self)))
 
-    def __eq__(self, other: object) -> bool:  # noqa: PLW1641  # it can change, so it has no hash
+    def __eq__(self, other: object) -> bool:
         return list(self) == list(other) if isinstance(other, StructArray) else NotImplemented
 
     def __repr__(self) -> str:
