@@ -20,7 +20,7 @@ from penstock.errors import CompileError
 GOLDEN = Path(__file__).parents[1] / "golden"
 CASE = re.compile(
     r"""
-    ^\[case\ (?P<name>\w+)\]\n (?P<source>.*?)
+    ^\[case\ (?P<name>.+?)\]\n (?P<source>.*?)
     ^\[out\] (?P<out>.*?)
     \s* (?=^\[case\ |\Z)
     """,
