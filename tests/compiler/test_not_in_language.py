@@ -1,4 +1,4 @@
-"""Everything outside the language is a CompileError that points at it: each kind of Python's syntax, and uses.
+"""Everything outside the language is a CompileError that points at it: all of Python's syntax, and its uses.
 
 In the snippets `¦` marks where the error must point; what compiles has none.
 """
@@ -135,8 +135,16 @@ UNSUPPORTED = {
     "ListComp": ("x = ¦[i for i in WORDS]", "a list comprehension"),
     "Match": ("¦match number:\n    case 1: pass", "match"),
     "Nonlocal": (
-        "def outer():\n  cell = 1\n  @xdp\n  def inner(packet: Xdp) -> int:\n    ¦nonlocal cell\n    return 1\n"
-        "  return inner\nmain = outer()\n# def main\n",
+        """
+def outer():
+    cell = 1
+    @xdp
+    def main(packet: Xdp) -> int:
+        ¦nonlocal cell
+        return cell
+    return main
+main = outer()
+""",
         "nonlocal",
     ),
     "Raise": ("¦raise ValueError", "raise"),
@@ -158,8 +166,16 @@ OPERATORS = {
     "Pow": ("x = ¦number ** 2", "not in the language: **"),
 }
 SUPPORTED_OPERATORS = {
-    **{"Add": "+", "Sub": "-", "Mult": "*", "FloorDiv": "//", "Mod": "%", "LShift": "<<", "RShift": ">>"},
-    **{"BitAnd": "&", "BitOr": "|", "BitXor": "^"},
+    "Add": "+",
+    "Sub": "-",
+    "Mult": "*",
+    "FloorDiv": "//",
+    "Mod": "%",
+    "LShift": "<<",
+    "RShift": ">>",
+    "BitAnd": "&",
+    "BitOr": "|",
+    "BitXor": "^",
 }
 
 USES = {
@@ -173,16 +189,17 @@ USES = {
     "for over a tuple": ("¦for i in WORDS:\n    pass", "for, except `for name in range"),
     "for of two names": ("¦for a, b in range(3):\n    pass", "for, except `for name in range"),
     "with a name": ("¦with pair as x:\n    pass", "with, except `with value.lock:`"),
-    "with no lock": ("¦with pair:\n    pass", "`with` holds a spin lock"),
+    "with no lock": ("with ¦pair:\n    pass", "`with` holds a spin lock"),
     "star arguments": ("x = total(¦*both(number))", "* unpacking"),
     "double star": ("x = ¦total(**WORDS)", "** in a call"),
-    "star parameter": ("def f(*¦rest: u32) -> u32:\n    return 1\n\n" + MAIN + "    return int(f(1))\n", "a parameter with *"),
-    "too many arguments": ("x = ¦total(1, 2, 3)", "takes 2 arguments by position, not 3"),
+    "star parameter": ("def f(*¦rest: u32) -> u32:\n    return 1\n\n" + MAIN + "    return int(f(1))\n",
+        "a parameter with *"),
+    "too many arguments": ("x = total(1, 2, ¦3)", "takes 2 arguments by position, not 3"),
     "too few arguments": ("x = ¦total(1)", "also needs second"),
     "unknown keyword": ("x = total(1, third=¦2)", "no parameter 'third'"),
     "keyword given twice": ("x = total(1, first=¦2)", "'first' twice"),
     "field that is not": ("x = Pair(middle=¦1)", "no field 'middle'"),
-    "field by position": ("x = ¦Pair(1)", "given by name"),
+    "field by position": ("x = Pair(¦1)", "given by name"),
     "read of no field": ("x = ¦pair.middle", "no field 'middle'"),
     "float": ("x = 1.5\nwide = ¦x", "1.5 cannot be a value"),
     "float in a sum": ("number = ¦number + 1.5", "1.5 cannot be a value"),
