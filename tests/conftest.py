@@ -18,6 +18,8 @@ hypothesis.settings.load_profile("penstock")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="expect of tests/golden what comes out now")
+    parser.addoption("--fuzz-seed", default="penstock", help="seed of packets that are made at random")
+    parser.addoption("--fuzz-packets", type=int, default=1_000_000, help="how many, for each program")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -42,8 +42,9 @@ class Packet(NamedTuple):
 def parse(frame: bytes, link_type: int = ETHERNET) -> Packet | None:
     """Return what the frame says, or None if it is nothing for passive ping (or cut before it says so)."""
     try:
-        start = 0 if link_type == RAW_IP else _skip_ethernet(frame)
-        version = frame[start] >> 4 if start >= 0 else 0
+        start, version = (0, frame[0] >> 4) if link_type == RAW_IP else _skip_ethernet(frame)
+        if version != frame[start] >> 4:
+            return None
         if version == 4:
             return _ipv4(frame, start)
         return _ipv6(frame, start) if version == 6 else None
@@ -51,27 +52,30 @@ def parse(frame: bytes, link_type: int = ETHERNET) -> Packet | None:
         return None
 
 
-def _skip_ethernet(frame: bytes) -> int:
+def _skip_ethernet(frame: bytes) -> tuple[int, int]:
+    """Return where what is in the frame begins, and the IP version that it should have, or 0."""
     at = 12
     kind = int.from_bytes(frame[at : at + 2], "big")
     while kind in TAGS:
         at += 4
         kind = int.from_bytes(frame[at : at + 2], "big")
-    return at + 2 if kind in {0x0800, 0x86DD} else -1
+    return at + 2, {0x0800: 4, 0x86DD: 6}.get(kind, 0)
 
 
 def _ipv4(frame: bytes, at: int) -> Packet | None:
-    _, _, length, _, fragment, _, protocol = struct.unpack_from("!BBHHHBB", frame, at)
-    if fragment & 0x1FFF:
+    first, _, length, _, fragment, _, protocol, _, source, target = struct.unpack_from(
+        "!BBHHHBBH4s4s", frame, at
+    )
+    words = first & 0x0F
+    if fragment & 0x1FFF or words < 5:
         return None
-    source, target = frame[at + 12 : at + 16], frame[at + 16 : at + 20]
-    return _transport(frame, at + 4 * (frame[at] & 0x0F), at + length, protocol, source, target)
+    end = at + length if length else len(frame)  # 0: a super-packet that is too long to say how long
+    return _transport(frame, at + 4 * words, end, protocol, source, target)
 
 
 def _ipv6(frame: bytes, at: int) -> Packet | None:
-    length, protocol = struct.unpack_from("!HB", frame, at + 4)
-    source, target = frame[at + 8 : at + 24], frame[at + 24 : at + 40]
-    at, end = at + 40, at + 40 + length
+    length, protocol, _, source, target = struct.unpack_from("!HBB16s16s", frame, at + 4)
+    at, end = at + 40, at + 40 + length if length else len(frame)
     while protocol in CHAINED or protocol in {FRAGMENT, AUTHENTICATION}:
         size = 8 * (frame[at + 1] + 1)
         if protocol == AUTHENTICATION:
@@ -94,10 +98,12 @@ def _transport(frame: bytes, at: int, end: int, protocol: int, source: bytes, ta
 
 
 def _tcp(frame: bytes, at: int, end: int, source: bytes, target: bytes) -> Packet | None:
-    source_port, target_port, _, _, offset, flags = struct.unpack_from("!HHIIBB", frame, at)
+    source_port, target_port, _, _, offset, flags, _, _, _ = struct.unpack_from("!HHIIBBHHH", frame, at)
     data = at + 4 * (offset >> 4)
+    if data < at + 20 or data > end:
+        return None
     stamps = _timestamps(frame, at + 20, data)
-    if stamps is None and not flags & RST:  # RFC 7323, 3.2
+    if stamps is None and (not flags & RST or data > len(frame)):  # RFC 7323, 3.2
         return None
     tsval, tsecr = stamps or (0, 0)
     return Packet(
@@ -134,7 +140,7 @@ def _timestamps(frame: bytes, at: int, end: int) -> tuple[int, int] | None:
 
 def _echo(frame: bytes, at: int, end: int, protocol: int, source: bytes, target: bytes) -> Packet | None:
     kind, code, _, identifier, sequence = struct.unpack_from("!BBHHH", frame, at)
-    if code or kind not in ECHOES[protocol]:
+    if code or kind not in ECHOES[protocol] or at + 8 > end:
         return None
     request = kind == ECHOES[protocol][0]
     ends = (source, identifier), (target, identifier)

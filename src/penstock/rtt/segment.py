@@ -90,10 +90,11 @@ def _read_tcp(packet: Packet, layers: Layers, segment: Segment) -> u32:
     segment.timed = segment.payload != 0 or header.flags & (tcp.SYN | tcp.FIN) != 0
     stamps = Timestamps()
     if not read_timestamps(packet, layers.transport, length, stamps):
-        if header.flags & tcp.RST != 0:  # it ends its flow without, too (RFC 7323, 3.2)
-            return Use.RTT
         last = packet.read(u8, layers.transport + length - 1)
-        return u32(Use.CUT) if last is None else u32(Use.NO_TIMESTAMP)
+        if last is None:
+            return Use.CUT
+        if segment.flags & tcp.RST == 0:  # it ends its flow without, too (RFC 7323, 3.2)
+            return Use.NO_TIMESTAMP
     segment.value = stamps.value
     segment.echo = stamps.echo if segment.flags & tcp.ACK != 0 else 0
     return Use.RTT
