@@ -1,6 +1,6 @@
 """What may be None is known as type checkers know it: after tests, in loops, on every way to a line.
 
-Each program is compiled by itself; all of them together, as one file, are checked by pyright (strict) and mypy
+Each program is compiled alone; all of them together, as one file, are checked by pyright (strict) and mypy
 (--strict). Lines ending in `# None` must be refused by all three for None, and nothing else by any.
 """
 
