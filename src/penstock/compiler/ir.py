@@ -18,7 +18,7 @@ from typing import Literal, TypeAlias
 
 from penstock.lang.maps import Global, MapSpec, RingBuf
 from penstock.lang.program import Packet, ProgramKind
-from penstock.lang.types import Type
+from penstock.lang.types import BoolType, IntType, Type
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,10 @@ class PointerType(Type):
 
     @property
     def name(self) -> str:  # type: ignore[override]
-        names = [self.to.name] if self.to else [] if self.nullable else ["memory"]
-        return " | ".join([*names, *(["None"] if self.nullable else [])])
+        if self.to is None:
+            return "None" if self.nullable else "memory"
+        name = f"Ref[{self.to}]" if isinstance(self.to, IntType | BoolType) else self.to.name
+        return f"{name} | None" if self.nullable else name
 
 
 @dataclass(frozen=True, repr=False)

@@ -235,5 +235,5 @@ def resolve(hint: Any, length: ArrayLength | None = None) -> Type:
         return BOOL
     layout = getattr(hint, "__layout__", hint)
     if not isinstance(layout, Type):
-        raise TypeError(f"{hint!r} is not a type of the language")
+        raise TypeError(f"{getattr(hint, '__name__', hint)!s} is not a type of the language")
     return layout

@@ -11,6 +11,7 @@ from penstock.compiler import ir
 from penstock.compiler.frontend.convert import fit
 from penstock.compiler.frontend.expressions import place, pointee
 from penstock.compiler.frontend.scope import Scope, expression
+from penstock.compiler.frontend.signature import check_count
 from penstock.compiler.frontend.values import Value, is_number
 from penstock.lang import atomic
 
@@ -18,9 +19,7 @@ Operation = Literal["add", "fetch_add", "fetch_and", "fetch_or", "fetch_xor", "e
 
 
 def _lower(name: Operation, scope: Scope, node: ast.Call) -> Value:
-    wanted = 3 if name == "compare_exchange" else 2
-    if node.keywords or len(node.args) != wanted:
-        raise scope.error(node, f"atomic.{name} takes {wanted} arguments by position")
+    check_count(scope, node, 3 if name == "compare_exchange" else 2)
     pointer = place(scope, node.args[0])
     kind = pointee(pointer)
     if not is_number(kind) or kind.bits < 32:

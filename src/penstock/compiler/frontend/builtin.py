@@ -8,14 +8,14 @@ from functools import partial
 from typing import Any, Final
 
 from penstock.compiler import ir
-from penstock.compiler.frontend.convert import same_type, settle
+from penstock.compiler.frontend.convert import settle
 from penstock.compiler.frontend.expressions import pointee, reference
-from penstock.compiler.frontend.operators import fold
+from penstock.compiler.frontend.operators import fold, numbers
 from penstock.compiler.frontend.scope import Scope, expression, hold
 from penstock.compiler.frontend.signature import arguments, positional
 from penstock.compiler.frontend.storage import make_array
 from penstock.compiler.frontend.truth import truth
-from penstock.compiler.frontend.values import Static, Value, describe, is_number
+from penstock.compiler.frontend.values import Static, Value, describe
 from penstock.lang.program import sizeof, zeros
 from penstock.lang.types import BOOL, ArrayType, Type, resolve
 
@@ -47,7 +47,7 @@ def _sizeof(scope: Scope, node: ast.Call) -> Value:
 
 
 def _len(scope: Scope, node: ast.Call) -> Value:
-    (value,) = positional(scope, node, "value")
+    (value,) = positional(scope, node, 1)
     if isinstance(value, Static):
         return fold(scope, node, len, value)
     kind = pointee(reference(scope, node, value))
@@ -57,18 +57,16 @@ def _len(scope: Scope, node: ast.Call) -> Value:
 
 
 def _extreme(function: Callable[..., Any], scope: Scope, node: ast.Call) -> Value:
-    left, right = positional(scope, node, "first", "second")
+    left, right = positional(scope, node, 2)
     if isinstance(left, Static) and isinstance(right, Static):
         return fold(scope, node, function, left, right)
-    a, b = same_type(scope, node, left, right)
     name = function.__name__
-    if a.type != b.type or not is_number(a.type):
-        raise scope.error(node, f"{name} of {describe(left)} and {describe(right)}: convert one side")
+    a, b, kind = numbers(scope, node, left, right, f"{name} of {{}} and {{}}")
     (first, one), (second, other) = hold(name, a), hold(name, b)
     loc = scope.loc(node)
     test = ir.Compare("le" if function is min else "ge", one, other, loc=loc, type=BOOL)
-    chosen = ir.Select(test, one, other, loc=loc, type=a.type)
-    return ir.Sequence([first, second], chosen, loc=loc, type=a.type)
+    chosen = ir.Select(test, one, other, loc=loc, type=kind)
+    return ir.Sequence([first, second], chosen, loc=loc, type=kind)
 
 
 def _constants_only(function: Callable[..., Any], scope: Scope, node: ast.Call) -> Value:
@@ -81,14 +79,14 @@ def _constants_only(function: Callable[..., Any], scope: Scope, node: ast.Call) 
 
 
 def _bool(scope: Scope, node: ast.Call) -> Value:
-    (value,) = positional(scope, node, "value")
+    (value,) = positional(scope, node, 1)
     if isinstance(value, Static):
         return fold(scope, node, bool, value)
     return settle(scope, node, truth(scope, node.args[0], value).value)
 
 
 def _isinstance(scope: Scope, node: ast.Call) -> Value:
-    value, kind = positional(scope, node, "value", "kind")
+    value, kind = positional(scope, node, 2)
     if not isinstance(kind, Static) or not isinstance(kind.value, type):
         raise scope.error(node, "isinstance takes one class")
     if isinstance(value, Static):

@@ -80,7 +80,7 @@ def _static_call(scope: Scope, node: ast.Call, called: Any) -> Value:
     if hasattr(called, "__kfunc__"):
         return call_kfunc(scope, node, called)
     if isinstance(called, IntType):
-        (value,) = positional(scope, node, "value")
+        (value,) = positional(scope, node, 1)
         return convert(scope, node, value, called)
     if isinstance(called, type) and issubclass(called, Struct):
         return make_struct(scope, node, called)

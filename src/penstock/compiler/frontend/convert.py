@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import replace
 from enum import Enum
 from typing import Any
 
@@ -27,7 +26,7 @@ def constant(scope: Scope, node: ast.AST, value: Any, kind: Type | None = None) 
     """A static value as an expression: of type `kind` if it adapts to it, or of the type it has by itself."""
     loc = scope.loc(node)
     if value is None:
-        pointer = replace(kind, nullable=True) if isinstance(kind, ir.PointerType) else NONE
+        pointer = ir.PointerType(kind.to, nullable=True) if isinstance(kind, ir.PointerType) else NONE
         return ir.Null(loc=loc, type=pointer)
     if isinstance(value, bool):
         return ir.Const(int(value), loc=loc, type=BOOL)

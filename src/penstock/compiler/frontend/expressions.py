@@ -72,18 +72,16 @@ def bind_name(scope: Scope, target: ast.Name, value: Value, origin: ast.AST) -> 
     if isinstance(value, Static) and not var and not kind and not _can_be_held(value.value):
         scope.know(name, value)
         return value
-    if kind is None and var is not None:
-        kind = (
-            ir.PointerType(var.type.to, nullable=True) if isinstance(var.type, ir.PointerType) else var.type
-        )
-    expr = settle(scope, origin, value) if kind is None else fit(scope, origin, value, kind, name)
+    if kind is None and var is not None and is_scalar(var.type):
+        kind = var.type
+    expr = fit(scope, origin, value, kind, name) if kind else settle(scope, origin, value, var and var.type)
     if expr.type is None:
         raise scope.error(origin, "this call returns nothing")
     if isinstance(expr.type, ir.TupleType):
         raise scope.error(origin, "a tuple must be unpacked: a, b = …")
     if isinstance(expr.type, ir.ContextType):
         raise scope.error(origin, "a packet cannot be given another name")
-    return ir.Assign(scope.assign(target, name, expr.type), expr, loc=scope.loc(target))
+    return ir.Assign(scope.assign(origin, name, expr.type), expr, loc=scope.loc(target))
 
 
 def _can_be_held(value: Any) -> bool:
@@ -150,6 +148,8 @@ def reference(scope: Scope, node: ast.AST, base: Value) -> ir.Expr:
     """`base`, if it is a reference that is not None."""
     if isinstance(base, Static) and base.value is None:
         raise scope.error(node, "this is None here")
+    if isinstance(base, ir.Expr) and isinstance(base.type, ir.ContextType):
+        raise scope.error(node, "a packet is no memory: read headers, and assign to its fields")
     if not isinstance(base, ir.Expr) or not isinstance(base.type, ir.PointerType):
         raise scope.error(node, f"{describe(base)} has no fields, elements or methods")
     if base.type.nullable:

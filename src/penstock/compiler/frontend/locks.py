@@ -20,7 +20,7 @@ def lower_with(scope: Scope, node: ast.With) -> None:
         or not isinstance(lock.type, ir.PointerType)
         or lock.type.to != _SPIN_LOCK
     ):
-        raise scope.error(node, f"`with` holds a spin lock, this is {describe(lock)}")
+        raise scope.error(node.items[0].context_expr, f"`with` holds a spin lock, this is {describe(lock)}")
     assign, held = hold("lock", lock)
     scope.emit(assign)
     _call(scope, node, "spin_lock", 93, held)

@@ -13,10 +13,11 @@ from typing import NamedTuple
 
 from penstock.compiler import ir
 from penstock.compiler.frontend.conditions import condition
-from penstock.compiler.frontend.convert import convert, fit, same_type
+from penstock.compiler.frontend.convert import convert, fit
 from penstock.compiler.frontend.expressions import bind_name
 from penstock.compiler.frontend.flow import Env, join
 from penstock.compiler.frontend.locks import release
+from penstock.compiler.frontend.operators import numbers
 from penstock.compiler.frontend.scope import STATEMENTS, Loop, Scope, body, expression, hold, lowers
 from penstock.compiler.frontend.values import I64, U64, Static, Value, common_int, describe, is_number
 from penstock.lang.types import BOOL, IntType
@@ -123,21 +124,25 @@ def _range(scope: Scope, node: ast.expr) -> tuple[Value, Value, int]:
 
 def _counter_type(scope: Scope, node: ast.For, start: Value, stop: Value, step: int) -> IntType:
     assert isinstance(node.target, ast.Name)
-    name, kind = node.target.id, None
+    name = node.target.id
     var = scope.variables.get(name)
-    if name in scope.declared or var:
-        kind = scope.declared.get(name) or (var and var.type)
-    elif isinstance(start, Static) and isinstance(stop, Static):
-        bounds = [value.value for value in (start, stop) if isinstance(value.value, int)]
-        kind = common_int([*bounds, step]) if len(bounds) == 2 else None
-    else:
-        left, right = same_type(scope, node.iter, start, stop)
-        kind = left.type if left.type == right.type else None
-    if not is_number(kind):
-        raise scope.error(node.iter, f"range over {describe(start)} and {describe(stop)}: convert one side")
+    kind = scope.declared.get(name) or (var and var.type)
+    if kind and not is_number(kind):
+        raise scope.error(node.target, f"{name} is {kind}, and cannot count")
+    kind = kind or _natural_type(scope, node, start, stop, step)
     if step < 0 and not kind.signed:
         raise scope.error(node.iter, f"counting down ends below 0: the counter must be signed, not {kind}")
     return kind
+
+
+def _natural_type(scope: Scope, node: ast.For, start: Value, stop: Value, step: int) -> IntType:
+    """The type of a counter that no name or annotation gives one."""
+    if not isinstance(start, Static) or not isinstance(stop, Static):
+        return numbers(scope, node.iter, start, stop, "range from {} to {}")[2]
+    bounds = [value.value for value in (start, stop) if isinstance(value.value, int)]
+    if len(bounds) != 2:
+        raise scope.error(node.iter, f"range from {describe(start)} to {describe(stop)}: give whole numbers")
+    return common_int([*bounds, step])
 
 
 def _for_round(scope: Scope, node: ast.For, counting: _Counting) -> Round:

@@ -59,11 +59,22 @@ def binary(scope: Scope, node: ast.AST, op: ast.operator, left: Value, right: Va
     folded = _fold_literals(scope, node, getattr(operator, function), left, right)
     if folded:
         return folded
-    a, b = same_type(scope, node, left, right)
-    if not is_number(a.type) or a.type != b.type:
-        raise scope.error(node, f"{describe(left)} {symbol} {describe(right)}{_advice(a.type, b.type)}")
-    _check_constant(scope, node, name, a.type, b)
-    return ir.Binary(name, a, b, loc=scope.loc(node), type=a.type)
+    a, b, kind = numbers(scope, node, left, right, f"{{}} {symbol} {{}}")
+    _check_constant(scope, node, name, kind, b)
+    return ir.Binary(name, a, b, loc=scope.loc(node), type=kind)
+
+
+def numbers(
+    scope: Scope, node: ast.AST, left: Value, right: Value, text: str
+) -> tuple[ir.Expr, ir.Expr, IntType]:
+    """Both operands as native integers of one type, and the type; `text` names the operation for errors."""
+    kinds = [value.type if isinstance(value, ir.Expr) else None for value in (left, right)]
+    if all(isinstance(value, Static | Choice) or is_number(value.type) for value in (left, right)):
+        a, b = same_type(scope, node, left, right)
+        if is_number(a.type) and a.type == b.type:
+            return a, b, a.type
+        kinds = [a.type, b.type]
+    raise scope.error(node, text.format(describe(left), describe(right)) + _advice(*kinds))
 
 
 def _check_constant(scope: Scope, node: ast.AST, name: Operation, kind: IntType, right: ir.Expr) -> None:

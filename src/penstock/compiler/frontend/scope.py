@@ -133,13 +133,11 @@ class Scope:
         var = self.variables.setdefault(name, ir.Variable(name, kind))
         if isinstance(var.type, ir.PointerType) and isinstance(kind, ir.PointerType):
             merged = merge_pointers(var.type, kind)
-            if merged is None:
-                raise self.error(node, f"{name} refers to {var.type.to} elsewhere, here to {kind.to}")
-            var.type = merged
-        elif var.type != kind:
-            raise self.error(
-                node, f"{name} is {var.type} since its first assignment, this is {kind}: convert it"
-            )
+        else:
+            merged = kind if var.type == kind else None
+        if merged is None:
+            raise self.error(node, f"{name} is {var.type} since its first assignment, this is {kind}")
+        var.type = merged
         self.know(name, kind)
         return var
 

@@ -41,8 +41,8 @@ def bind(scope: Scope, node: ast.Call, signature: Signature) -> dict[str, Value]
     """Lower a call's arguments and give each parameter its own, in the order of the parameters."""
     called, names = ast.unparse(node.func), signature.names
     if len(node.args) > signature.by_position:
-        count = f"{signature.by_position} argument{'' if signature.by_position == 1 else 's'}"
-        raise scope.error(node, f"{called} takes {count} by position, not {len(node.args)}")
+        extra = node.args[signature.by_position]
+        raise scope.error(extra, f"{called} takes {_count(signature.by_position)}, not {len(node.args)}")
     written = dict(zip(names, node.args, strict=False))
     for keyword in node.keywords:
         if keyword.arg is None or keyword.arg not in names[signature.unnamed :]:
@@ -87,6 +87,17 @@ def arguments(scope: Scope, node: ast.Call, *names: str, **defaults: Any) -> lis
     return list(bind(scope, node, Signature(names, len(names), defaults=defaults)).values())
 
 
-def positional(scope: Scope, node: ast.Call, *names: str) -> list[Value]:
-    """Bind the arguments of something built in that takes them by position only."""
-    return list(bind(scope, node, Signature(names, len(names), unnamed=len(names))).values())
+def positional(scope: Scope, node: ast.Call, count: int) -> list[Value]:
+    """Lower the arguments of something built in that takes so many, by position only."""
+    check_count(scope, node, count)
+    return [expression(scope, arg) for arg in node.args]
+
+
+def check_count(scope: Scope, node: ast.Call, count: int) -> None:
+    """Refuse a call that has not so many arguments, all by position."""
+    if node.keywords or len(node.args) != count:
+        raise scope.error(node, f"{ast.unparse(node.func)} takes {_count(count)}")
+
+
+def _count(count: int) -> str:
+    return f"{count} argument{'' if count == 1 else 's'} by position"

@@ -77,7 +77,7 @@ def _assign_place(scope: Scope, target: ast.Attribute | ast.Subscript, value: Va
     if not _is_plain(target) or _has_walrus(origin):  # the value is evaluated before the place
         assign, expr = hold("value", expr)
         scope.emit(assign)
-    scope.emit(write(pointer, expr))
+    scope.emit(write(scope, target, pointer, expr))
 
 
 def _is_plain(target: ast.expr) -> bool:

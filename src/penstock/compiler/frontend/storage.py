@@ -13,6 +13,7 @@ from penstock.compiler.frontend.convert import fit
 from penstock.compiler.frontend.flow import refers_to, without
 from penstock.compiler.frontend.scope import Scope, expression, hold
 from penstock.compiler.frontend.values import Value, is_scalar
+from penstock.lang.maps import holds_opaque
 from penstock.lang.struct import Struct
 from penstock.lang.types import ArrayType, Type
 
@@ -25,7 +26,7 @@ def make_array(scope: Scope, node: ast.AST, kind: ArrayType) -> ir.Expr:
 def make_struct(scope: Scope, node: ast.Call, struct: type[Struct]) -> ir.Expr:
     """`Key(port=80)`: zeroed, then the fields that are given."""
     if node.args:
-        raise scope.error(node, f"fields of {struct.__name__} are given by name")
+        raise scope.error(node.args[0], f"fields of {struct.__name__} are given by name")
     storage = scope.storage(node, struct.__layout__, struct.__name__)
     fields: list[tuple[ir.Expr, ir.Expr]] = []
     for keyword in node.keywords:
@@ -47,7 +48,7 @@ def _make(scope: Scope, node: ast.AST, storage: ir.Storage, fields: list[tuple[i
     if any(refers_to(known, storage) for known in scope.env.values()):
         fields = [(place, _kept(value, storage, before)) for place, value in fields]
     scope.env = without(scope.env, storage)
-    stores = [write(place, value) for place, value in fields]
+    stores = [write(scope, node, place, value) for place, value in fields]
     pointer = address(scope, node, storage)
     zero = ir.Zero(storage, loc=pointer.loc)
     return ir.Sequence([*before, zero, *stores], pointer, loc=pointer.loc, type=pointer.type)
@@ -66,10 +67,13 @@ def _kept(value: ir.Expr, storage: ir.Storage, before: list[ir.Stmt]) -> ir.Expr
     return held
 
 
-def write(place: ir.Expr, value: ir.Expr) -> ir.Stmt:
+def write(scope: Scope, node: ast.AST, place: ir.Expr, value: ir.Expr) -> ir.Stmt:
     """Write a scalar to memory, or copy a struct or array."""
-    statement = ir.Copy if isinstance(value.type, ir.PointerType) else ir.Store
-    return statement(place, value, loc=place.loc)
+    if not isinstance(value.type, ir.PointerType):
+        return ir.Store(place, value, loc=place.loc)
+    if value.type.to and holds_opaque(value.type.to):
+        raise scope.error(node, f"{value.type} has a lock or timer in it: copy its other fields one by one")
+    return ir.Copy(place, value, loc=place.loc)
 
 
 def address(scope: Scope, node: ast.AST, storage: ir.Storage) -> ir.Expr:
@@ -84,4 +88,4 @@ def in_memory(scope: Scope, node: ast.AST, value: Value, kind: Type, what: str) 
         return fit(scope, node, value, ir.PointerType(kind), what)
     expr = fit(scope, node, value, kind, what)
     pointer = address(scope, node, scope.storage(node, kind, what))
-    return ir.Sequence([write(pointer, expr)], pointer, loc=pointer.loc, type=pointer.type)
+    return ir.Sequence([write(scope, node, pointer, expr)], pointer, loc=pointer.loc, type=pointer.type)

@@ -161,10 +161,22 @@ def describe(value: Value) -> str:
     """Name what a value is, for an error message."""
     if isinstance(value, Choice):
         return f"one of the numbers {', '.join(map(str, sorted(set(value.numbers()))))}"
-    if isinstance(value, ir.Expr):
-        return value.type.name if value.type else "nothing"
-    if isinstance(value.value, bool):
-        return "bool"
-    if isinstance(value.value, int):
-        return f"the number {int(value.value)}"
-    return getattr(value.value, "__name__", None) or repr(value.value)
+    if isinstance(value, Static):
+        return _describe_static(value.value)
+    return value.type.name if value.type else "nothing"
+
+
+def _describe_static(value: Any) -> str:
+    match value:
+        case bool():
+            return "bool"
+        case int():
+            return f"the number {int(value)}"
+        case float() | str() | None:
+            return repr(value)
+        case BigEndian():
+            return value.type.name
+        case Enum() | Type():
+            return str(value)
+        case _:
+            return getattr(value, "__name__", f"{type(value).__name__} object")
