@@ -128,7 +128,7 @@ def measured(rig: Rig) -> dict[str, Any]:
     """Two RTTs of some ms, of packets from 10.0.0.1 which 10.9.0.1 answers."""
     flow = rig.connection("10.0.0.1", "10.9.0.1")
     flow.shake_hands()
-    for value, delay in ((102, 0.002), (103, 0.02)):
+    for value, delay in ((102, 0.002), (103, 0.1)):
         flow.a(value, 500, data=DATA)
         time.sleep(delay)
         flow.b(501, value)
@@ -141,7 +141,7 @@ def test_rtts_count_for_the_source_or_destination_of_the_reply(by: str, prefix: 
         found = measured(rig)
     assert {name: each["rtt_count"] for name, each in found.items() if each["rtt_count"]} == {prefix: 2}
     rtts = found[prefix]
-    assert 2 * MS <= rtts["rtt_min"] < 20 * MS <= rtts["rtt_max"]
+    assert 2 * MS <= rtts["rtt_min"] < 100 * MS <= rtts["rtt_max"]
     assert rtts["rtt_sum"] == rtts["rtt_min"] + rtts["rtt_max"]
     buckets = expected_bucket([int(rtts["rtt_min"]), int(rtts["rtt_max"])])
     assert np.flatnonzero(rtts["histogram"]).tolist() == sorted({*buckets.tolist()})

@@ -7,6 +7,7 @@ import os
 import select
 import time
 from collections.abc import Callable, Iterator
+from itertools import accumulate
 
 import pytest
 
@@ -81,13 +82,13 @@ def test_counts_are_of_packets_and_payload_in_both_directions(rig: Rig) -> None:
 def test_the_minimum_is_kept(rig: Rig) -> None:
     flow = rig.connection()
     flow.shake_hands()
-    for value, delay in ((102, 0.02), (103, 0.005), (104, 0.03)):
+    for value, delay in ((102, 0.02), (103, 0), (104, 0.1)):
         flow.a(value, 500, data=DATA)
         time.sleep(delay)
         flow.b(501, value)
-    first, second, third = rig.rtts()
-    assert first.min_rtt == first.rtt > second.rtt
-    assert second.min_rtt == third.min_rtt == second.rtt < third.rtt
+    rtts = rig.rtts()
+    assert [rtt.min_rtt for rtt in rtts] == list(accumulate((rtt.rtt for rtt in rtts), min))
+    assert rtts[2].min_rtt < rtts[2].rtt
 
 
 def test_both_directions_are_measured(rig: Rig) -> None:
@@ -310,10 +311,11 @@ def test_each_syn_is_timed_for_itself(load: Load) -> None:
     flow = rig.connection()
     flow.a(100, 0, flags=SYN)
     time.sleep(0.02)
+    start = time.monotonic_ns()
     flow.a(1100, 0, flags=SYN)
     flow.b(500, 1100, flags=SYN | ACK)
     (rtt,) = rig.rtts()
-    assert rtt.rtt < 15 * MS
+    assert rtt.rtt <= time.monotonic_ns() - start
 
 
 @pytest.mark.parametrize("syn", [False, True])
@@ -340,7 +342,7 @@ def test_a_new_connection_by_the_name_of_an_old_one(load: Load, *, syn: bool) ->
 
 
 def test_the_rate_limit_is_per_flow_and_direction(load: Load) -> None:
-    rig = load(RttOptions(rate_limit=50 * MS))
+    rig = load(RttOptions(rate_limit=500 * MS))
     flow, other = rig.connection(), rig.connection(ports=(1001, 80))
     for each in (flow, other):
         each.shake_hands()
@@ -349,7 +351,7 @@ def test_the_rate_limit_is_per_flow_and_direction(load: Load) -> None:
         each.a(103, 501, data=DATA)
         each.b(502, 103)
     assert len(rig.rtts()) == 4
-    time.sleep(0.05)
+    time.sleep(0.5)
     flow.a(104, 502, data=DATA)
     flow.b(503, 104)
     assert directions(rig.rtts()) == [(B, A)]
@@ -361,19 +363,20 @@ def test_the_rate_follows_the_rtt(load: Load, kind: str) -> None:
     flow = rig.connection()
     flow.shake_hands()
     flow.a(102, 500, data=DATA)
-    time.sleep(0.02)
+    time.sleep(0.1)
     flow.b(501, 102)
     flow.a(103, 500, data=DATA)
     flow.b(501, 103)
-    assert len(rig.rtts()) == 1, "an RTT of 20 ms: not before 50 ms have passed"
-    time.sleep(0.035)
+    (first,) = rig.rtts()
+    time.sleep(2.5 * first.rtt / 1e9)
     flow.a(104, 500, data=DATA)
     flow.b(501, 104)
-    assert len(rig.rtts()) == 1
-    time.sleep(0.001)
+    (second,) = rig.rtts()
+    assert second.rtt < first.rtt / 10
+    time.sleep(2.5 * second.rtt / 1e9)
     flow.a(105, 500, data=DATA)
     flow.b(501, 105)
-    assert len(rig.rtts()) == (1 if kind == "min" else 0), "7/8 of the old RTT are in the smoothed one"
+    assert len(rig.rtts()) == (1 if kind == "min" else 0), "7/8 of the first RTT are in the smoothed one"
 
 
 def test_until_an_rtt_is_known_the_rate_limit_holds(load: Load) -> None:
@@ -440,7 +443,7 @@ def test_a_late_reply_counts_while_its_slot_is_not_given_away(rig: Rig) -> None:
     delay_slots(rig, 60)
     flow.b(501, 102)
     (rtt,) = rig.rtts()
-    assert 60_000 * MS <= rtt.rtt < 61_000 * MS
+    assert 60_000 * MS <= rtt.rtt < 70_000 * MS
 
 
 # Echo
@@ -822,6 +825,14 @@ def test_a_packet_that_comes_during_a_sweep_ends_no_flow(rig: Rig) -> None:
     rig.age(-1)
     assert rig.sweep() == (1, 0)
     assert not rig.changes()
+
+
+def test_a_flow_that_is_just_being_made_is_left_alone(rig: Rig) -> None:
+    established(rig)
+    ((key, entry),) = rig.flows.items()
+    entry.flow.seen = 0
+    rig.loaded[rig.tables.flows][key] = entry
+    assert rig.sweep() == (1, 0)
 
 
 def test_packets_keep_a_flow_alive(rig: Rig) -> None:
