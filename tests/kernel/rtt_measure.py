@@ -105,7 +105,7 @@ class Measurement:
     def verified(self, interface: Interface, *, syn: bool = False) -> Comparison:
         """Compare with the capture: the same RTTs, all of them, within 20 µs at the median.
 
-        RTTs may be missing as far as penstock itself says that it had no room for a packet's time.
+        RTTs may be missing as far as penstock itself says that it had no slot for a packet's time.
         """
         comparison = self.compared(interface, syn=syn)
         assert comparison.pairs, self.errors

@@ -129,7 +129,7 @@ def _timestamps(frame: bytes, at: int, end: int) -> tuple[int, int] | None:
         if kind == 1:
             at += 1
             continue
-        size = frame[at + 1]
+        size = frame[at + 1] if at + 1 < end else 0
         if kind == 8 and size == 10 and at + 10 <= end:
             return struct.unpack_from("!II", frame, at + 2)
         if size < 2:
