@@ -14,7 +14,7 @@ from penstock.compiler.frontend.flow import Env, join
 from penstock.compiler.frontend.scope import Scope, expression, hold
 from penstock.compiler.frontend.truth import Condition, known, test_none
 from penstock.compiler.frontend.values import Choice, Static, Value, describe
-from penstock.lang.types import BOOL, BoolType, IntType
+from penstock.lang.types import BOOL, BoolType, IntType, Type
 
 Operation = Literal["eq", "ne", "lt", "le", "gt", "ge"]
 _OPERATIONS: Final[dict[type[ast.cmpop], tuple[Operation, Callable[[Any, Any], bool]]]] = {
@@ -122,8 +122,9 @@ def _membership(scope: Scope, node: ast.Compare, right: ast.expr, *, wanted: boo
         found = any(_same(scope, node, subject, item) for item in items)
         return known(scope, Static(found == wanted), truth=found == wanted)
     first: list[ir.Stmt] = []
-    held = _held(scope, node, subject, first)
-    items = [_held(scope, node, item, first) for item in items]
+    kind = next((value.type for value in (subject, *items) if isinstance(value, ir.Expr)), None)
+    held = _held(scope, node, subject, first, kind)
+    items = [_held(scope, node, item, first, kind) for item in items]
     op = ast.Eq() if wanted else ast.NotEq()
     tests = [settle(scope, node, compare(scope, node, held, op, item)) for item in items]
     value = _joined("or" if wanted else "and", tests) if tests else constant(scope, node, not wanted)
@@ -136,11 +137,11 @@ def _same(scope: Scope, node: ast.AST, subject: Static, item: Value) -> bool:
     return isinstance(test, Static) and bool(test.value)
 
 
-def _held(scope: Scope, node: ast.AST, value: Value, first: list[ir.Stmt]) -> Value:
+def _held(scope: Scope, node: ast.AST, value: Value, first: list[ir.Stmt], kind: Type | None) -> Value:
     """`value`, evaluated by a statement added to `first` if there is something to evaluate."""
     if isinstance(value, Static):
         return value
-    assign, held = hold("item", settle(scope, node, value))
+    assign, held = hold("item", settle(scope, node, value, kind))
     first.append(assign)
     return held
 
