@@ -188,7 +188,7 @@ def some_arguments_by_name(t: Trace, a: u64, b: u64) -> u64:
 
 
 @case
-def subprogram(t: Trace, a: u64, b: u64) -> u64:
+def in_the_kernel(t: Trace, a: u64, b: u64) -> u64:
     return apart(t, apart(t, 1)) + apart(t, 4)
 
 

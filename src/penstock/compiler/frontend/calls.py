@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Callable, Hashable
 from types import FunctionType
 from typing import Any
@@ -86,9 +87,13 @@ def _static_call(scope: Scope, node: ast.Call, called: Any) -> Value:
         return make_struct(scope, node, called)
     if isinstance(called, Hashable) and called in INTRINSICS:
         return INTRINSICS[called](scope, node)
-    if isinstance(called, FunctionType):
+    if isinstance(called, FunctionType) and not _is_of_python(called):
         return call_function(scope, node, called)
     advice = (
         ": it is a program itself, call a function that both share" if isinstance(called, Program) else ""
     )
     raise scope.error(node, f"{ast.unparse(node.func)} cannot be called in a program{advice}")
+
+
+def _is_of_python(function: FunctionType) -> bool:
+    return function.__module__.partition(".")[0] in sys.stdlib_module_names
