@@ -50,5 +50,5 @@ def test_headers_that_lie_in_fragments_are_read(
             sender.send(NO_OFFLOAD + packets(tcp(1000, 80, value, 0, data=DATA))[kind])
     (entry,) = rig.pending.values()
     assert rig.counters.truncated == 0
-    assert entry.flow.directions[0]["bytes"] == 2 * len(DATA)
+    assert entry.flow.directions[0].bytes == 2 * len(DATA)
     assert entry.flow.directions[0]["newest"] == 101
