@@ -51,4 +51,4 @@ def test_headers_that_lie_in_fragments_are_read(
     (entry,) = rig.pending.values()
     assert rig.counters.truncated == 0
     assert entry.flow.directions[0].bytes == 2 * len(DATA)
-    assert entry.flow.directions[0]["newest"] == 101
+    assert entry.flow.directions[0].newest == 101
