@@ -13,7 +13,7 @@ from penstock.kernel import Loaded
 from penstock.lang import TC_OK, XDP_PASS, Global, Program, Struct, Tc, Xdp, tc, u32, xdp
 from penstock.net.ethernet import Link
 from penstock.net.ip import Found, Layers, read_layers
-from penstock.net.tcp import Timestamps, read_timestamps
+from penstock.net.tcp import TCP, Timestamps, header_length, read_timestamps
 from tests.net import frames
 from tests.net.frames import chain, ethernet, extension, ipv4, ipv6, tcp, timestamps
 
@@ -46,8 +46,11 @@ def write_down(packet: Xdp, link: Link) -> None:
     stamps = Timestamps()
     note.value.found = read_layers(packet, link, layers)
     note.value.layers = layers
-    note.value.has_timestamps = read_timestamps(packet, layers.transport, layers.transport_length, stamps)
-    note.value.timestamps = stamps
+    header = packet.read(TCP, layers.transport)
+    if header is not None:
+        length = header_length(header)
+        note.value.has_timestamps = read_timestamps(packet, layers.transport, length, stamps)
+        note.value.timestamps = stamps
 
 
 @xdp
@@ -278,6 +281,13 @@ def test_timestamps_among_options(read: Reader, options: bytes) -> None:
 )
 def test_no_timestamps_among_options(read: Reader, options: bytes) -> None:
     assert stamps_of(read, options) is None
+
+
+@pytest.mark.parametrize("words", [5, 6, 7])
+def test_data_is_no_option(read: Reader, words: int) -> None:
+    for options in (b"\1\1" + STAMPS, STAMPS):
+        seen = read(ethernet(ipv4(A, B, 6, tcp(1, 2, options=options, words=words))))
+        assert not seen.has_timestamps
 
 
 def test_sixteen_options_are_looked_at(read: Reader) -> None:
