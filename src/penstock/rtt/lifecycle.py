@@ -43,7 +43,7 @@ def open_directions(
             side,
             counters,
             kind=EventKind.OPENING,
-            reason=other.reason,
+            reason=flow.reasons[(side ^ 1) & 1],
             trigger=Trigger.DESTINATION,
             timestamp=flow.histories[(side ^ 1) & 1].opened,
         )
@@ -57,7 +57,7 @@ def _opening_reason(flags: u8) -> u8:
 
 def _wait(flow: Flow, side: u32, reason: u8, now: u64) -> None:
     direction = flow.directions[side & 1]
-    direction.reason = reason
+    flow.reasons[side & 1] = reason
     direction.state = State.WAITING
     flow.histories[side & 1].opened = now
 

@@ -36,7 +36,7 @@ from penstock.rtt.events import send_rtt
 from penstock.rtt.options import RttOptions
 from penstock.rtt.records import Counters
 from penstock.rtt.segment import Segment
-from penstock.rtt.tables import Direction, Entry, Flow, FlowKey, Tables
+from penstock.rtt.tables import TICK, Direction, Entry, Flow, FlowKey, Tables
 
 _TIME_BITS: Final = 40
 """Bits of a slot that hold the time, ns: RTTs of up to 18 minutes."""
@@ -61,7 +61,7 @@ def measure(
     """Match what the packet echoes, time what it offers; read the clock only if one of them comes about."""
     flow, slots = entry.flow, entry.slots
     own, other = flow.directions[side & 1], flow.directions[(side ^ 1) & 1]
-    is_timed = _is_to_be_timed(own, segment, key.protocol)
+    is_timed = _is_to_be_timed(own, segment, key.protocol) and not _is_early(own, flow.seen, tables.options)
     held: u64 = 0
     place = _place(slots, side ^ 1, segment.echo)
     if _is_first_echo(other, segment.echo, key.protocol):
@@ -114,6 +114,13 @@ def _held_for(held: u64, echo: u32) -> u64:
     return held if held != 0 and u32(held >> _TIME_BITS) == echo & _TAG else 0
 
 
+def _is_early(own: Direction, ticks: u64, options: RttOptions) -> bool:
+    """Whether the kernel's ticks show that another RTT is not due: they cost nothing, the clock 35 ns."""
+    if options.rtt_rate or options.rate_limit < TICK:
+        return False
+    return own.timed != 0 and u32(ticks) - own.timed_tick < options.rate_limit // TICK
+
+
 def _is_due(flow: Flow, side: u32, now: u64, options: RttOptions) -> bool:
     """Whether the sampling rule allows another RTT of this direction, as ePPing's does."""
     last = flow.directions[side & 1].timed
@@ -146,6 +153,7 @@ def _start(
     taken = u64(identifier) << _TIME_BITS | now & _TIME
     if atomic.compare_exchange(slots[place], held, taken) == held:
         own.timed = now
+        own.timed_tick = u32(helpers.jiffies64())
 
 
 def _is_awaited(held: u64, echoed: u32) -> bool:

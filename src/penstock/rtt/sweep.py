@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Final
 
 from penstock.lang import Struct, helpers, i64, syscall, u32, u64
@@ -11,13 +10,12 @@ from penstock.net.ip import Protocol
 from penstock.rtt.events import send_change
 from penstock.rtt.lifecycle import forget
 from penstock.rtt.records import Counters, EventKind, Reason, Trigger
-from penstock.rtt.tables import Entry, Flow, FlowKey, State, Tables
+from penstock.rtt.tables import TICK, Entry, Flow, FlowKey, State, Tables
 
 # The times are those of ePPing: bpf-examples, pping/pping_kern.c.
-_TICK: Final = time.clock_getres(6)  # CLOCK_MONOTONIC_COARSE ticks as the kernel does, CONFIG_HZ a second
-TCP_TIMEOUT: Final = round(300 / _TICK)
-ICMP_TIMEOUT: Final = round(30 / _TICK)
-UNANSWERED_TIMEOUT: Final = round(30 / _TICK)
+TCP_TIMEOUT: Final = 300_000_000_000 // TICK
+ICMP_TIMEOUT: Final = 30_000_000_000 // TICK
+UNANSWERED_TIMEOUT: Final = 30_000_000_000 // TICK
 
 
 class _Sweep(Struct):

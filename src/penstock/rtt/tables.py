@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Final
 
 from penstock.lang import (
     Array,
@@ -27,6 +29,9 @@ from penstock.rtt.options import RttOptions
 from penstock.rtt.records import Aggregate, Counters, Event, Occupancy, Prefix
 
 OWN_ADDRESSES = 4096
+
+TICK: Final = round(1e9 * time.clock_getres(6))  # CLOCK_MONOTONIC_COARSE, whose ticks jiffies count
+"""ns between two ticks of the kernel: 1/CONFIG_HZ."""
 
 
 class FlowKey(Struct):
@@ -54,7 +59,7 @@ class Direction(Struct):
     """Packets from one endpoint to the other.
 
     `newest` is the last identifier (TSval, echo sequence) that was sent, `echoed` the newest that the
-    receiver sent back; 0: none yet. `timed` is when a packet was last timed.
+    receiver sent back; 0: none yet. `timed` is when a packet was last timed, `timed_tick` the same in ticks.
 
     Two CPUs may work on a direction at once. Counters, `newest`, `echoed`, `timed` and the RTTs are plain:
     an update may be lost, so that a packet goes uncounted or an RTT stays out of the minimum. `state` only
@@ -66,7 +71,7 @@ class Direction(Struct):
     newest: u32
     echoed: u32
     state: u32
-    reason: u8
+    timed_tick: u32
     timed: u64
 
 
@@ -91,7 +96,8 @@ class Flow(Struct):
     opener: u32
     answered: u32
     counted: u32
-    reserved: Array[u32] = array(3)  # so that a line begins with the slots
+    reasons: Array[u8] = array(2)
+    reserved: Array[u32] = array(2)  # so that a line begins with the slots
 
 
 class Entry(Struct):
