@@ -418,7 +418,7 @@ def test_a_newer_echo_frees_slots(load: Load) -> None:
 
 
 def delay_slots(rig: Rig, seconds: int) -> None:
-    """Make all packets that are being timed look so much older. Slots have the time in their lowest 40 bits."""
+    """Make all packets that are being timed look so much older: the lowest 40 bits of slots are times."""
     ((key, entry),) = rig.flows.items()
     for place, held in enumerate(entry.slots.tolist()):
         if held:
