@@ -48,6 +48,11 @@ class Names:
 
     functions: tuple[Function, ...] = ()
 
+    def callable(self) -> list[Function]:
+        """The functions for which there are arguments."""
+        kinds = {*KINDS, *self.readable.values()}
+        return [function for function in self.functions if kinds.issuperset(function.takes)]
+
     def adding(self, name: str, kind: str, *, writable: bool = True) -> Names:
         """The same and one more name."""
         written = {**self.writable, name: kind} if writable else self.writable
@@ -154,7 +159,7 @@ class Writer:
         return f"({then} if {test} else {otherwise})"
 
     def _call(self, names: Names, kind: str, depth: int, *, known: bool) -> str:
-        found = [function for function in names.functions if function.gives == (kind,)]
+        found = [function for function in names.callable() if function.gives == (kind,)]
         if not found:
             return self._leaf(names, kind, known=known)
         return self.call(names, self.pick(*found), depth)
@@ -164,7 +169,7 @@ class Writer:
         given = [
             str(self.number(kind))
             if kind in INTS and self.pick(True, False, False)
-            else self.value(names, kind, min(depth, 1))
+            else self.value(names, kind, 0 if kind == "Pair" else min(depth, 1), known=kind != "Pair")
             for kind in function.takes
         ]
         return f"{function.name}({', '.join(given)})"
@@ -219,18 +224,193 @@ class Writer:
         return f"({self.pick(' and ', ' or ').join(parts)})"
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where statements stand: how many more may be nested, in a loop or not, and what is returned."""
+
+    room: int
+    gives: tuple[str, ...]
+    in_loop: bool = False
+
+    def inside(self, *, loop: bool = False) -> Place:
+        return Place(self.room - 1, self.gives, self.in_loop or loop)
+
+
+Block = tuple[list[str], Names]
+"""Lines, and the names after them."""
+
+
+def indented(lines: list[str]) -> list[str]:
+    return [f"    {line}" for line in lines] or ["    pass"]
+
+
+class StatementWriter(Writer):
+    """Writes statements, too. What a block assigns first is known in that block only."""
+
+    def block(self, names: Names, place: Place, most: int) -> Block:
+        lines: list[str] = []
+        forms = ["local", "assign", "augment", "swap", "store", "unpack", "leave", "leave"]
+        forms += ["branch", "branch", "until", "count"] if place.room else []
+        for _ in range(self._draw(st.integers(1, most))):
+            more, names = getattr(self, f"_{self.pick(*forms)}")(names, place)
+            lines += more
+        return lines, names
+
+    def _local(self, names: Names, _place: Place) -> Block:
+        form, name = self.pick("scalar", "scalar", "annotated", "array", "pair"), self.fresh("v")
+        if form == "pair":
+            places = {f"{name}.left": "u32", f"{name}.right": "i16"}
+            arrays = {**names.arrays, f"{name}.items": ("i64", 2)}
+            readable = {**names.readable, **places, name: "Pair"}
+            return [f"{name} = Pair()"], replace(
+                names, readable=readable, writable={**names.writable, **places}, arrays=arrays
+            )
+        if form == "array":
+            kind, length = self.pick(*INTS), self.pick(2, 4)
+            return [f"{name} = zeros({kind}, {length})"], replace(
+                names, arrays={**names.arrays, name: (kind, length)}
+            )
+        kind = self.pick(*INTS, *INTS, *BIG, "bool")
+        annotation = f": {kind}" if form == "annotated" else ""
+        return [f"{name}{annotation} = {self.value(names, kind, 2)}"], names.adding(name, kind)
+
+    def _assign(self, names: Names, _place: Place) -> Block:
+        name = self.pick(*names.writable)
+        return [f"{name} = {self.value(names, names.writable[name], 2)}"], names
+
+    def _augment(self, names: Names, _place: Place) -> Block:
+        found = {name: kind for name, kind in names.writable.items() if kind in INTS}
+        for source, (kind, length) in names.arrays.items():
+            found[f"{source}[{self.index(names, length, 1)}]"] = kind
+        name, operator = self.pick(*found), self.pick(*_ARITHMETIC)
+        return [f"{name} {operator}= {self.operand(names, found[name], 1, operator)}"], names
+
+    def _swap(self, names: Names, _place: Place) -> Block:
+        one, other = self.pick(*names.writable), self.pick(*names.writable)
+        values = (self.value(names, names.writable[name], 1) for name in (one, other))
+        return [f"{one}, {other} = {', '.join(values)}"], names
+
+    def _store(self, names: Names, place: Place) -> Block:
+        if not names.arrays:
+            return self._assign(names, place)
+        source = self.pick(*names.arrays)
+        kind, length = names.arrays[source]
+        return [f"{source}[{self.index(names, length, 1)}] = {self.value(names, kind, 2)}"], names
+
+    def _unpack(self, names: Names, place: Place) -> Block:
+        found = [function for function in names.callable() if len(function.gives) > 1]
+        if not found:
+            return self._local(names, place)
+        function = self.pick(*found)
+        given = self.call(names, function, 1)
+        targets = [self.fresh("v") for _ in function.gives]
+        for name, kind in zip(targets, function.gives, strict=True):
+            names = names.adding(name, kind)
+        return [f"{', '.join(targets)} = {given}"], names
+
+    def _leave(self, names: Names, place: Place) -> Block:
+        ways = ["break", "continue"] * place.in_loop or [self.result(names, place.gives)]
+        return [f"if {self._comparison(names, 1)}:", f"    {self.pick(*ways)}"], names
+
+    def result(self, names: Names, gives: tuple[str, ...]) -> str:
+        return f"return {', '.join(self.value(names, kind, 1) for kind in gives)}".rstrip()
+
+    def _branch(self, names: Names, place: Place) -> Block:
+        heads = self.pick(["if"], ["if", "else"], ["if", "elif"], ["if", "elif", "else"])
+        lines: list[str] = []
+        for head in heads:
+            lines.append(f"{head}:" if head == "else" else f"{head} {self.test(names, 1)}:")
+            lines += indented(self.block(names, place.inside(), 2)[0])
+        return lines, names
+
+    def _until(self, names: Names, place: Place) -> Block:
+        """A loop that ends by its count, if not before."""
+        name, kind = self.fresh("n"), self.pick(*INTS)
+        names = names.adding(name, kind, writable=False)
+        test = f"{name} < {self.pick(1, 2, 3, 4)}"
+        if self.pick(True, False):
+            test = f"{test} and {self.test(names, 1)}"
+        body = [f"{name} += 1", *self.block(names, place.inside(loop=True), 2)[0]]
+        return [f"{name} = {kind}(0)", f"while {test}:", *indented(body)], names
+
+    def _count(self, names: Names, place: Place) -> Block:
+        name, (bounds, kind) = self.fresh("i"), self._bounds(names)
+        body = self.block(names.adding(name, kind), place.inside(loop=True), 2)[0]
+        return [f"for {name} in range({bounds}):", *indented(body)], names
+
+    def _bounds(self, names: Names) -> tuple[str, str]:
+        """What a range of few numbers is given, maybe the last of a type, and their type."""
+        kind, form = self.pick(*INTS), self.pick("literal", "stop", "both", "high", "low", "down")
+        low, high = RANGES[kind]
+        step = self.pick(1, 2, 3)
+        few = f"{self.value(names, kind, 1, known=False)} & 3"
+        if form == "stop":
+            return few, kind
+        if form == "both":
+            return f"{few}, {self.value(names, kind, 0, known=False)} & 7, {step}", kind
+        if form == "high":
+            return f"{kind}({high - self.pick(1, 2, 4)}), {high}, {step}", kind
+        if form == "low":
+            return f"{kind}({low}), {low + self.pick(1, 2, 4)}, {step}", kind
+        if form == "down" and low:
+            return self.pick(f"{few}, -1, -{step}", f"{kind}({low + 4}), {low}, -{step}"), kind
+        return str(self.pick(0, 1, 3)), "u64"
+
+    def function(self, names: Names, name: str) -> tuple[str, Function]:
+        """A function: inlined, maybe with several results or a struct, or one of the kernel's."""
+        form = self.pick("inlined", "several", "struct", "subprogram")
+        takes = tuple(self._draw(st.lists(st.sampled_from(KINDS), min_size=1, max_size=4)))
+        gives = tuple(self.pick(*INTS, "bool") for _ in range(2 if form == "several" else 1))
+        here = Names({}, functions=names.functions)
+        for number, kind in enumerate(takes):
+            here = here.adding(f"x{number}", kind)
+        if form == "struct":
+            takes = ("Pair", *takes)
+            here = here.adding("pair.left", "u32").adding("pair.right", "i16")
+            here = replace(here, arrays={"pair.items": ("i64", 2)})
+        here = here.adding("total", "u16")
+        lines, after = self.block(here, Place(1, gives), 3)
+        names_of = ["pair"] * (form == "struct") + [f"x{number}" for number in range(len(takes))]
+        given = ", ".join(f"{item}: {kind}" for item, kind in zip(names_of, takes, strict=False))
+        result = gives[0] if len(gives) == 1 else f"tuple[{', '.join(gives)}]"
+        decorator = ["@subprogram"] * (form == "subprogram")
+        body = ["total = u16(0)", *lines, self.result(after, gives)]
+        source = [*decorator, f"def {name}({given}) -> {result}:", *indented(body)]
+        return "\n".join(source) + "\n\n\n", Function(name, takes, gives)
+
+    def work(self, functions: tuple[Function, ...], name: str) -> tuple[str, dict[str, str]]:
+        """A function that leaves all its variables in fields of `out`; also those fields and their types."""
+        names = replace(INPUTS, functions=functions)
+        fields = {f"{name}_sum": "u64", f"{name}_least": "i8"}
+        for item, kind in fields.items():
+            names = names.adding(f"out.{item}", kind)
+        lines, after = self.block(names, Place(2, ()), 6)
+        kept = {item: kind for item, kind in after.readable.items() if item not in names.readable}
+        for item, (kind, length) in after.arrays.items():
+            kept |= {f"{item}[{index}]": kind for index in range(length)}
+        for number, (item, kind) in enumerate(kept.items()):
+            if kind != "Pair":
+                fields[f"{name}_{number}"] = kind
+                lines.append(f"out.{name}_{number} = {item}")
+        source = [f"def {name}(inputs: Inputs, out: Results) -> None:", *indented(lines)]
+        return "\n".join(source) + "\n\n\n", fields
+
+
 HEADER = "\n".join(
     ["class Inputs(Struct):", *(f"    {name}: {kind}" for name, kind in FIELDS.items()), "", ""]
 )
 INPUTS = Names({f"inputs.{name}": kind for name, kind in FIELDS.items()})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Module:
     """A generated module, and the fields of its `Results`, each with the source that computes it."""
 
     source: str
     results: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        return f"<a module with {len(self.results)} results>"
 
 
 def module(results: Mapping[str, str], functions: str, calls: str) -> str:
@@ -266,6 +446,22 @@ def expressions(draw: Any, count: int = 24) -> Module:
     sources = {name: writer.value(INPUTS, kind, 3) for name, kind in kinds.items()}
     lines = "".join(f"    results.value.{name} = {source}\n" for name, source in sources.items())
     return Module(module(kinds, "", lines), sources)
+
+
+@st.composite
+def programs(draw: Any, count: int = 5) -> Module:
+    """A module of `count` small programs, and functions that they call."""
+    writer, names, helpers = StatementWriter(draw), INPUTS, ""
+    for number in range(writer.pick(1, 2, 3)):
+        source, function = writer.function(names, f"function{number}")
+        names, helpers = replace(names, functions=(*names.functions, function)), helpers + source
+    kinds, sources, works = dict[str, str](), dict[str, str](), ""
+    for number in range(count):
+        work, fields = writer.work(names.functions, f"work{number}")
+        kinds, works = kinds | fields, works + work
+        sources |= dict.fromkeys(fields, helpers + work)
+    calls = "".join(f"    work{number}(inputs, results.value)\n" for number in range(count))
+    return Module(module(kinds, helpers + works, calls), sources)
 
 
 def _edges(kind: str) -> st.SearchStrategy[int]:

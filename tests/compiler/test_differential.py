@@ -11,7 +11,8 @@ import importlib.util
 import itertools
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 import penstock
 from penstock.lang import XDP_PASS
 from tests.compiler import model
-from tests.compiler.generate import FIELDS, Module, expressions, inputs
+from tests.compiler.generate import FIELDS, Module, expressions, inputs, programs
 
 TIMES = int(os.environ.get("PENSTOCK_DIFFERENTIAL", "0"))
 IMPORTS = "from penstock.lang import *\n"
@@ -67,7 +68,7 @@ class Comparison:
         code = _load(path)
         layout = code.Inputs.__layout__.dtype
         found: list[dict[str, int]] = []
-        with penstock.load(code.program) as loaded:
+        with _showing(module), penstock.load(code.program) as loaded:
             memory = loaded[code.results].memory
             for values in given:
                 record = np.zeros((), layout)
@@ -78,6 +79,16 @@ class Comparison:
                 assert ran.retval == XDP_PASS, module.source
                 found.append({name: int(memory[0][name]) for name in module.results})
         return found
+
+
+@contextmanager
+def _showing(module: Module) -> Iterator[None]:
+    """Whatever penstock refuses is shown whole."""
+    try:
+        yield
+    except penstock.PenstockError as error:
+        error.add_note(module.source)
+        raise
 
 
 def _load(path: Path) -> Any:
@@ -121,3 +132,16 @@ def test_expressions(tmp_path: Path) -> None:
     compare()
     print(f"{comparison.compared} results of expressions compared")  # noqa: T201
     assert comparison.compared >= 5000
+
+
+def test_programs(tmp_path: Path) -> None:
+    comparison = Comparison(tmp_path)
+
+    @differential(60)
+    @given(programs(count=5), inputs())
+    def compare(module: Module, given: list[dict[str, int]]) -> None:
+        comparison.check(module, given)
+
+    compare()
+    print(f"{comparison.compared} results of {5 * comparison.modules} programs compared")  # noqa: T201
+    assert comparison.modules * 5 >= 300
