@@ -79,9 +79,10 @@ def _advice(a: ir.Expr, b: ir.Expr) -> str:
 def _chain(scope: Scope, node: ast.Compare) -> Condition:
     """`a < b < c` is `a < b and b < c` with b evaluated once."""
     left = expression(scope, node.left)
-    tests, stops = list[ir.Expr](), list[Env | None]()
+    tests, stops, kind = list[ir.Expr](), list[Env | None](), None
     for op, right_node in zip(node.ops, node.comparators, strict=True):
-        right, again = _twice(scope, node, expression(scope, right_node), left)
+        kind = left.type if isinstance(left, ir.Expr) else kind
+        right, again = _twice(scope, node, expression(scope, right_node), kind)
         test, left = compare(scope, node, left, op, right), again
         tests.append(settle(scope, node, test))
         stops.append(scope.env)
@@ -90,11 +91,11 @@ def _chain(scope: Scope, node: ast.Compare) -> Condition:
     return Condition(_joined("and", tests), scope.env, join(*stops))
 
 
-def _twice(scope: Scope, node: ast.AST, value: Value, left: Value) -> tuple[Value, Value]:
-    """`value` for its first use, which evaluates it, and for the next."""
+def _twice(scope: Scope, node: ast.AST, value: Value, kind: Type | None) -> tuple[Value, Value]:
+    """`value` for its first use, which evaluates it, and for the next; numbers adapt to `kind`."""
     if isinstance(value, Static):
         return value, value
-    expr = settle(scope, node, value, left.type if isinstance(left, ir.Expr) else None)
+    expr = settle(scope, node, value, kind)
     assign, again = hold("middle", expr)
     return ir.AssignExpr(assign.var, expr, loc=expr.loc, type=expr.type), again
 
