@@ -1,4 +1,4 @@
-"""Floods of packets with many sources, up to a million, beside flows that keep talking."""
+"""Spoofed sources, up to a million, whose packets are answered, beside flows that keep talking."""
 
 from __future__ import annotations
 
