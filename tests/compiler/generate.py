@@ -334,7 +334,7 @@ class StatementWriter(Writer):
         return [f"{name} = {kind}(0)", f"while {test}:", *indented(body)], names
 
     def _count(self, names: Names, place: Place) -> Block:
-        name, (bounds, kind) = self.fresh("i"), self._bounds(names)
+        name, (bounds, kind) = self.fresh("step"), self._bounds(names)
         body = self.block(names.adding(name, kind), place.inside(loop=True), 2)[0]
         return [f"for {name} in range({bounds}):", *indented(body)], names
 
@@ -402,15 +402,15 @@ HEADER = "\n".join(
 INPUTS = Names({f"inputs.{name}": kind for name, kind in FIELDS.items()})
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Module:
     """A generated module, and the fields of its `Results`, each with the source that computes it."""
 
     source: str
     results: Mapping[str, str]
 
-    def __repr__(self) -> str:
-        return f"<a module with {len(self.results)} results>"
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:  # noqa: FBT001  # Hypothesis calls it
+        printer.text(f"<a module with {len(self.results)} results>")
 
 
 def module(results: Mapping[str, str], functions: str, calls: str) -> str:
@@ -488,4 +488,6 @@ def inputs(count: int = 8) -> st.SearchStrategy[list[dict[str, int]]]:
         {name: -1 if end[0] else 2 * (end[1] > 1) for name, end in ends.items()},
     ]
     drawn = st.fixed_dictionaries({name: _edges(kind) for name, kind in FIELDS.items()})
-    return st.lists(drawn, min_size=count - len(fixed), max_size=count - len(fixed)).map(fixed.__add__)
+    return st.lists(drawn, min_size=count - len(fixed), max_size=count - len(fixed)).map(
+        lambda more: fixed + more
+    )

@@ -36,7 +36,7 @@ def differential(examples: int) -> settings:
         deadline=None,
         print_blob=False,
         report_multiple_bugs=False,
-        phases=[Phase.reuse, Phase.generate],  # a failure names its one expression: shrinking adds minutes
+        phases=[Phase.reuse, Phase.generate],  # a failure names its one expression: shrinking takes minutes
         suppress_health_check=list(HealthCheck),
     )
 
