@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 import operator
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any, ClassVar, Final, Self
 
 import numpy as np
@@ -77,8 +77,8 @@ class Struct:
     def __init_subclass__(cls, *, packed: bool | None = None) -> None:
         base: StructType | None = getattr(cls, "__layout__", None)
         members = {field.name: field.type for field in base.fields.values()} if base else {}
-        caller = inspect.currentframe()
-        members |= _members(cls, caller.f_back.f_locals if caller and caller.f_back else {})
+        here = inspect.currentframe()
+        members |= _members(cls, here and here.f_back)
         if not members:
             raise TypeError(f"{cls.__name__} has no fields")
         if packed is None:
@@ -118,9 +118,9 @@ class Struct:
         return f"{type(self).__name__}({fields})"
 
 
-def _members(cls: type[Struct], local_names: dict[str, Any]) -> dict[str, Type]:
-    """The fields that a class names, resolved where it is defined."""
-    module = vars(sys.modules[cls.__module__])
+def _members(cls: type[Struct], place: FrameType | None) -> dict[str, Type]:
+    """The fields that a class names, resolved in `place`, where it is defined."""
+    module, local_names = (dict(place.f_globals), place.f_locals) if place else (dict[str, Any](), None)
     members: dict[str, Type] = {}
     for name, hint in inspect.get_annotations(cls).items():
         if name in _TAKEN or name.startswith("__"):

@@ -233,6 +233,8 @@ def _results(scope: Scope, node: ast.Return) -> list[ir.Expr]:
             raise scope.error(node, f"{name} is annotated to return nothing")
         return []
     if not isinstance(wanted, ir.TupleType):
+        if isinstance(value, ast.Tuple):
+            raise scope.error(node, f"{name} returns {wanted}, not {len(value.elts)} values")
         return [_result(scope, value, expression(scope, value), wanted)]
     if isinstance(value, ast.Tuple):
         parts = [(item, expression(scope, item)) for item in value.elts]

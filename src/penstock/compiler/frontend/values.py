@@ -79,7 +79,7 @@ class MapType(Type):
 class AnyArray(Type):
     """`Array[T]` as a parameter: an array of any length."""
 
-    element: Type
+    element: Type | None
     size = align = 0
 
     @property
@@ -108,14 +108,22 @@ def annotated_type(hint: Any) -> Type | None:
     if get_origin(hint) in (UnionType, Union):
         return _optional(get_args(hint))
     if get_origin(hint) is Ref:
-        return ir.PointerType(resolve(get_args(hint)[0]))
+        return _pointer_to(get_args(hint)[0])
     if isinstance(hint, ArrayHint):
-        return ir.PointerType(AnyArray(resolve(hint.element)))
+        element = _pointer_to(hint.element)
+        return element and ir.PointerType(AnyArray(element.to))
     if isinstance(hint, type) and issubclass(hint, Packet):
         return AnyPacket(hint)
     if isinstance(hint, type) and issubclass(hint, Struct):
         return ir.PointerType(hint.__layout__)
     return BOOL if hint is bool else hint if isinstance(hint, IntType) else None
+
+
+def _pointer_to(hint: Any) -> ir.PointerType | None:
+    try:
+        return ir.PointerType(resolve(hint))
+    except TypeError:
+        return None
 
 
 def _optional(options: tuple[Any, ...]) -> Type | None:
