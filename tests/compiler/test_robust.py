@@ -1,4 +1,4 @@
-"""Whatever is written, the compiler compiles it or says at a line of it what is wrong; it raises nothing else.
+"""Whatever is written, the compiler compiles it or says at a line of it what is wrong, no more.
 
 Parts of the golden cases' programs take the place of others, at random but always the same.
 """
