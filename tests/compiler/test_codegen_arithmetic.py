@@ -125,6 +125,17 @@ def test_binary_with_a_constant(op, kind):
                 assert kind.wrap(compute(loaded, a)) == kind.wrap(expected(op, kind, a, b)), (a, b)
 
 
+@pytest.mark.parametrize("kind", [u32, u64], ids=repr)
+def test_division_by_the_lowest_bit(kind):
+    """LLVM counts trailing zeros for it, by a table of constants if it may; BPF code has none."""
+    right = operand("right", kind)
+    lowest = binary("and", right, unary("neg", right))
+    with running(program(binary("div", operand("left", kind), lowest))) as (loaded, _):
+        for a, shift in itertools.product(cases(kind), range(kind.bits)):
+            b = kind.wrap(3 << shift)
+            assert kind.wrap(compute(loaded, a, b)) == expected("div", kind, kind.wrap(a), b & -b), (a, b)
+
+
 @settings(max_examples=300)
 @given(a=st.integers(i64.minimum, i64.maximum), b=st.integers(i64.minimum, i64.maximum))
 def test_signed_division_rounds_down(division, a, b):

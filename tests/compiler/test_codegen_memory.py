@@ -200,6 +200,26 @@ def test_array_with_a_variable_index():
             assert loaded.test_run(bytes([index]) + bytes(63)).retval == wanted
 
 
+def test_small_index_of_a_small_array():
+    """LLVM would make `base + index` `base | index`, which the verifier does not allow for pointers."""
+
+    @xdp
+    def program(packet: Xdp) -> int:
+        first = packet.read(Inner, 0)
+        if first is None:
+            return 0
+        pair = zeros(u8, 2)
+        pair[first.small & 1] = 7
+        row = Inner()
+        row.address[first.small & 1] = 9
+        in_pair = u32(pair[0]) + 10 * u32(pair[1])
+        return in_pair + 100 * u32(row.address[0]) + 1000 * u32(row.address[1])
+
+    with running(lower(program)) as (loaded, _):
+        assert loaded.test_run(bytes(64)).retval == 907
+        assert loaded.test_run(b"\x01" + bytes(63)).retval == 9070
+
+
 def test_bool_in_memory_is_any_byte():
     """What is not 0 counts as true, also if Python or another program wrote 7; what is stored is 0 or 1."""
     flag = field(global_(OUTER), "flag")

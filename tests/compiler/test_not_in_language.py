@@ -271,6 +271,16 @@ FUNCTIONS = {
         "def f(a: u32) -> u32:\n    return g(a)\n\ndef g(a: u32) -> u32:\n    return ¦f(a)\n",
         "f calls itself",
     ),
+    "recursion of a method": (
+        "class C:\n    def g(self) -> None:\n        ¦self.g()\nc = C()\ndef f(a: u32) -> None:\n    c.g()\n",
+        "g calls itself",
+    ),
+    "recursion with ever new constants": (
+        "def g(n: object) -> None:\n    ¦g(n + 1)\ndef f(a: u32) -> None:\n    g(1)\n", "g calls itself"),
+    "attribute of an object assigned": (
+        "class C:\n def g(self) -> None:\n  ¦self.n = 1\nc = C()\ndef f(a: u32) -> None:\n    c.g()\n",
+        "self.n is no place in memory that can be changed",
+    ),
     "parameter without a type": ("def f(¦a) -> u32:\n    return 1\n", "the type of a"),
     "result without a type": ("¦def f(a: u32):\n    return 1\n", "what it returns"),
     "type that is unknown": ("def f(¦a: Elsewhere) -> u32:\n    return 1\n",

@@ -30,6 +30,12 @@ _LIBRARY_CALL = re.compile(
 )
 
 
+_CTTZ = re.compile(
+    r"^ *(?P<result>%\S+) = .*?call .*?(?P<kind>i\d+) @llvm\.cttz\.i\d+\(i\d+ (?P<of>[^,]+), i1 \w+\)"
+    r"(?P<debug>, !dbg !\d+)?.*$",
+    re.MULTILINE,
+)
+
 _WIDE = (
     "this needs a product of 128 bits, which BPF lacks: test for overflow before multiplying, "
     "a > limit // b, not after"
@@ -50,7 +56,30 @@ def object_code(assembly: Assembly, source_of: SourceOf | None = None) -> bytes:
     if found := _LIBRARY_CALL.search(optimised):
         place = _place(optimised, found[0]) or assembly.unit.functions[0].loc
         raise compile_error(_SIGNED if found["signed"] else _WIDE, place, source_of)
+    if _CTTZ.search(optimised):
+        module = llvm.parse_assembly(_without_cttz(optimised))
     return machine.emit_object(module)
+
+
+def _without_cttz(optimised: str) -> str:
+    """Count trailing zeros as the ones of ~x & (x - 1): LLVM would look them up in a table of constants."""
+    kinds = {found["kind"] for found in _CTTZ.finditer(optimised)}
+    declared = [f"declare {kind} @llvm.ctpop.{kind}({kind})" for kind in sorted(kinds)]
+    missing = [each for each in declared if each not in optimised]
+    return "\n".join([_CTTZ.sub(_trailing_zeros, optimised), *missing])
+
+
+def _trailing_zeros(found: re.Match[str]) -> str:
+    result, kind, of, debug = found["result"], found["kind"], found["of"], found["debug"] or ""
+    name = f"%cttz.{result[1:]}"
+    return "\n".join(
+        (
+            f"  {name}.below = add {kind} {of}, -1{debug}",
+            f"  {name}.not = xor {kind} {of}, -1{debug}",
+            f"  {name}.ones = and {kind} {name}.below, {name}.not{debug}",
+            f"  {result} = call {kind} @llvm.ctpop.{kind}({kind} {name}.ones){debug}",
+        )
+    )
 
 
 @cache

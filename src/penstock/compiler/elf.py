@@ -53,6 +53,10 @@ class Object:
         """Return the contents of a section, empty if there is none."""
         return next((section.data for section in self.sections if section.name == name), b"")
 
+    def section_name(self, symbol: Symbol) -> str:
+        """Return the name of the section that a symbol is in, empty if it is not defined here."""
+        return self.sections[symbol.section].name
+
     @cached_property
     def symbols(self) -> list[Symbol]:
         """All symbols, in order."""

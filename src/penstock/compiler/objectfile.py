@@ -32,6 +32,9 @@ def program_spec(assembly: Assembly, data: bytes, source_of: SourceOf | None = N
     _check_stack(unit, file, code, source_of)
     links = Links(unit, code)
     for patch in file.patches(".text"):
+        if file.section_name(patch.symbol) not in ("", ".text"):
+            message = f"{unit.name} needs a table of constants that LLVM made: report this program"
+            raise compile_error(message, unit.functions[0].loc, source_of)
         links.resolve(patch)
     if strange := set(links.kfuncs) - assembly.kfuncs:
         message = f"{unit.name} needs {', '.join(strange)}, a library function that BPF lacks"

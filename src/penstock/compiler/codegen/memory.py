@@ -75,7 +75,11 @@ def _field_address(b: Builder, node: ir.FieldAddress) -> str:
 
 @expression(ir.ElementAddress)
 def _element_address(b: Builder, node: ir.ElementAddress) -> str:
+    """LLVM knows how the stack is aligned, and would add a small offset with `|`: the verifier refuses it."""
     base, index = b.value(node.base), resize(b, b.value(node.index), node.index.type, U64)
+    kind = node.base.type
+    if not isinstance(node.index, ir.Const) and isinstance(kind, ir.PointerType) and kind.local:
+        base = hide(b, base)
     return b.let(f"getelementptr inbounds [{pointee(node).size} x i8], ptr {base}, i64 {index}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Callable, Hashable
-from types import FunctionType
+from types import FunctionType, MethodType
 from typing import Any
 
 from penstock.compiler import ir
@@ -87,12 +87,18 @@ def _static_call(scope: Scope, node: ast.Call, called: Any) -> Value:
         return make_struct(scope, node, called)
     if isinstance(called, Hashable) and called in INTRINSICS:
         return INTRINSICS[called](scope, node)
-    if isinstance(called, FunctionType) and not _is_of_python(called):
-        return call_function(scope, node, called)
+    function, *owner = _parts(called)
+    if isinstance(function, FunctionType) and not _is_of_python(function):
+        return call_function(scope, node, function, *owner)
     advice = (
         ": it is a program itself, call a function that both share" if isinstance(called, Program) else ""
     )
     raise scope.error(node, f"{ast.unparse(node.func)} cannot be called in a program{advice}")
+
+
+def _parts(called: Any) -> tuple[Any, ...]:
+    """A method's function and its object; anything else as it is."""
+    return (called.__func__, called.__self__) if isinstance(called, MethodType) else (called,)
 
 
 def _is_of_python(function: FunctionType) -> bool:

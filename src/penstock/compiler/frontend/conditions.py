@@ -99,9 +99,11 @@ def lower_conditional(scope: Scope, node: ast.IfExp) -> Value:
 
 
 def _after(scope: Scope, node: ast.AST, test: Value, value: Value) -> Value:
-    """`value`, after a test whose outcome is known is evaluated for its effects."""
+    """`value`, after a test whose outcome is known is evaluated for its effects; numbers still adapt."""
     if not isinstance(test, ir.Expr):
         return value
+    if number := _literal(value):
+        return Choice(test, number, number)
     expr = settle(scope, node, value)
     evaluate = ir.Evaluate(test, loc=test.loc)
     return ir.Sequence([evaluate], expr, loc=expr.loc, type=expr.type)

@@ -39,6 +39,10 @@ _ENTRIES: Final[dict[ProgramKind, tuple[type[Packet] | None, IntType]]] = {
 """What each kind of program is given, and the integer that it returns."""
 
 
+MAX_DEPTH: Final = 8
+"""How often one function may be on the way to itself, with other static arguments each time."""
+
+
 @dataclass(frozen=True)
 class Parameter:
     """How one parameter of an instance is bound: to a type, or to a static value.
@@ -70,17 +74,18 @@ def lower(program: Program) -> ir.Unit:
     return builder.unit
 
 
-def call_function(scope: Scope, node: ast.Call, function: FunctionType) -> Value:
-    """Lower a call of a Python function of the program."""
+def call_function(scope: Scope, node: ast.Call, function: FunctionType, *owner: object) -> Value:
+    """Lower a call of a Python function of the program, or of a method of `owner`."""
     source = scope.builder.source(function)
-    parameters: list[Parameter] = []
+    signature = signature_of(source)
+    parameters = [Parameter(name, Static(value)) for name, value in zip(signature.names, owner, strict=False)]
     arguments: list[ir.Expr] = []
-    for name, value in bind(scope, node, signature_of(source)).items():
+    for name, value in bind(scope, node, signature.after(len(parameters))).items():
         bound = _bind_one(scope, node, source, name, value)
         if isinstance(bound, ir.Expr):
             arguments.append(bound)
         parameters.append(Parameter(name, _bound_type(source, name, bound)))
-    _check_recursion(scope, node, source)
+    _check_recursion(scope, node, source, parameters)
     instance = _instantiate(scope.builder, source, parameters, _result_type(source))
     return ir.Call(instance, arguments, loc=scope.loc(node), type=_call_type(instance.result, arguments))
 
@@ -157,8 +162,10 @@ def _single_result(source: Source, hint: Any) -> Type:
     raise source.error(source.tree.returns or source.tree, f"{source.name} cannot return {name}{advice}")
 
 
-def _check_recursion(scope: Scope, node: ast.AST, source: Source) -> None:
-    if source.function in scope.builder.in_progress:
+def _check_recursion(scope: Scope, node: ast.AST, source: Source, parameters: list[Parameter]) -> None:
+    """With other static arguments it is another function: methods may call those of the objects they hold."""
+    calls = [called for function, *called in scope.builder.in_progress if function is source.function]
+    if parameters in calls or len(calls) >= MAX_DEPTH:
         raise scope.error(node, f"{source.name} calls itself: there is no recursion, use a loop")
 
 
@@ -183,7 +190,7 @@ def _instantiate(
         _check_subprogram(source, function)
     builder.instances[key] = function
     builder.unit.functions.append(function)
-    builder.in_progress.append(source.function)
+    builder.in_progress.append((source.function, *parameters))
     _lower_body(Scope(builder, source, function, result_any=result_any), parameters)
     builder.in_progress.pop()
     return function
@@ -256,5 +263,5 @@ def callback(
     parameters += [_offered(source, name, kind) for name, kind in zip(names, offered, strict=True)]
     if source.hint("return") is not int:
         raise source.error(source.tree, "a callback returns int: 0 to go on, 1 to stop")
-    _check_recursion(scope, node, source)
+    _check_recursion(scope, node, source, parameters)
     return _instantiate(scope.builder, source, parameters, I64, result_any=True, callback=True)

@@ -28,7 +28,7 @@ class UnitBuilder:
 
     unit: ir.Unit
     instances: dict[tuple[Any, ...], ir.Function] = field(default_factory=dict[tuple[Any, ...], ir.Function])
-    in_progress: list[FunctionType] = field(default_factory=list[FunctionType])
+    in_progress: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
     _sources: dict[FunctionType, Source] = field(default_factory=dict[FunctionType, Source])
 
     @property

@@ -24,6 +24,11 @@ class Signature:
     """So many from the first on cannot be given by name."""
     defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
+    def after(self, count: int) -> Signature:
+        """What is left when the first `count` parameters are given."""
+        by_position, unnamed = (max(number - count, 0) for number in (self.by_position, self.unnamed))
+        return Signature(self.names[count:], by_position, unnamed, self.defaults)
+
 
 def signature_of(source: Source) -> Signature:
     """The signature of a function of the program."""
