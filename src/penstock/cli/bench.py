@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from penstock.cli.command import Command
 
 if TYPE_CHECKING:
+    from penstock.bench.reader import Intake
     from penstock.bench.rtt import Cost
+
+COST_TITLES: Final = (
+    f"{'flows':>6}{'limit':>9}  {'program':12}{'ns/packet':>10}{'empty':>7}{'packets/s':>11}{'RTTs/s':>9}"
+    f"{'lost':>6}{'reader':>8}"
+)
+INTAKE_TITLES: Final = f"{'reader':>8}{'offered/s':>12}{'read/s':>12}{'lost':>10}{'CPU':>8}"
 
 
 class Numbers(click.ParamType[tuple[int, ...]]):
@@ -48,34 +56,51 @@ def command() -> None:
 @click.option(
     "--seconds", type=click.FloatRange(0.5, 60), default=5.0, show_default=True, help="For each case."
 )
-@click.option("--ingress", type=click.Choice(["tc", "xdp"]), default="tc", show_default=True)
-def rtt(**given: Any) -> None:
+@click.option(
+    "--ingress",
+    type=click.Choice(["tc", "xdp"]),
+    default="tc",
+    show_default=True,
+    help="Where to see packets that arrive.",
+)
+@click.option(
+    "--traffic",
+    type=click.Choice(["bulk", "super", "small"]),
+    default="bulk",
+    show_default=True,
+    help="64 kB there and back, in packets of 1500 bytes or super-packets; or 100 bytes and 1000.",
+)
+def rtt(*, as_json: bool, **given: Any) -> None:
     """Measure the cost of `penstock rtt` on a box that forwards TCP between network namespaces.
 
-    Time per packet is the kernel's own account of each program's run time. Needs root.
+    Time per packet is the kernel's own account of each program's run time, and so is that of an empty program
+    beside it: so much of it is the account itself. Needs root.
     """
     from penstock.bench.reader import intakes
     from penstock.bench.rtt import costs
 
-    measured: list[Cost] = []
-    if not given["as_json"]:
-        click.echo(f"{'flows':>6}{'limit':>9}  {'program':12}{'ns/packet':>10}{'packets/s':>12}{'RTTs/s':>10}"
-                   f"{'lost':>8}{'reader':>8}")  # fmt: skip
-    for cost in costs(given["flows"], given["rate_limits"], given["seconds"], given["ingress"]):
-        measured.append(cost)
-        if not given["as_json"]:
-            click.echo(
-                f"{cost.flows:6}{cost.rate_limit_ms:6} ms  {cost.program:12}{cost.ns_per_packet:10.0f}"
-                f"{cost.packets_per_second:12,.0f}{cost.rtts_per_second:10,.0f}{cost.events_lost:8}"
-                f"{cost.reader_cpu:8.0%}"
-            )
-    taken = intakes()
-    if given["as_json"]:
-        found = {"results": [asdict(cost) for cost in measured], "reader": [asdict(each) for each in taken]}
+    measured = costs(**given)
+    if as_json:
+        found = {
+            "results": [asdict(cost) for cost in measured],
+            "reader": [asdict(intake) for intake in intakes()],
+        }
         click.echo(json.dumps(found, indent=2))
         return
-    click.echo(f"\n{'offered/s':>12}{'read/s':>12}{'lost':>10}{'reader':>8}")
-    for each in taken:
-        click.echo(
-            f"{each.offered_per_second:12,.0f}{each.read_per_second:12,.0f}{each.lost:10}{each.cpu:8.0%}"
-        )
+    for line in chain([COST_TITLES], map(_cost, measured), ["", INTAKE_TITLES], map(_intake, intakes())):
+        click.echo(line)
+
+
+def _cost(cost: Cost) -> str:
+    return (
+        f"{cost.flows:6}{cost.rate_limit_ms:6} ms  {cost.program:12}{cost.ns_per_packet:10.0f}"
+        f"{cost.empty_ns_per_packet:7.0f}{cost.packets_per_second:11,.0f}{cost.rtts_per_second:9,.0f}"
+        f"{cost.events_lost:6}{cost.reader_cpu:8.1%}"
+    )
+
+
+def _intake(intake: Intake) -> str:
+    return (
+        f"{intake.output:>8}{intake.offered_per_second:12,.0f}{intake.read_per_second:12,.0f}"
+        f"{intake.lost:10}{intake.cpu:8.1%}"
+    )

@@ -14,15 +14,14 @@ may rely on them. Rules for whoever adds to it:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from penstock.lang.maps import Global, MapSpec, RingBuf
 from penstock.lang.program import Packet, ProgramKind
 from penstock.lang.types import BoolType, IntType, Type
 
 
-@dataclass(frozen=True, slots=True)
-class Loc:
+class Loc(NamedTuple):
     """Where something stands in the user's source; lines and columns count from 1."""
 
     file: str

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import select
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -123,14 +122,10 @@ class Monitor:
             for link in links:
                 link.close()
 
-    def wait(self, timeout: float) -> None:
-        """Wait until programs wake up their reader, for at most `timeout` seconds."""
-        select.select([self.fileno()], [], [], timeout)
-
-    def statistics(self) -> dict[str, Statistics]:
-        """Return the run-time statistics of each program that is attached, by its name."""
-        programs = {program for hooks in self._hooks.values() for program in self._programs_of(hooks)}
-        return {program.name: self._loaded[program].statistics() for program in programs}
+    def statistics(self) -> dict[Program, Statistics]:
+        """Return the run-time statistics of each program that is attached, in a fixed order."""
+        programs = [program for hooks in self._hooks.values() for program in self._programs_of(hooks)]
+        return {program: self._loaded[program].statistics() for program in programs}
 
     def totals(self) -> Totals:
         """Return what was counted until now."""

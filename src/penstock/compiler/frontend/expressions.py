@@ -35,7 +35,7 @@ def lower_constant(_scope: Scope, node: ast.Constant) -> Value:
 
 @lowers(EXPRESSIONS, ast.Name)
 def lower_name(scope: Scope, node: ast.Name) -> Value:
-    if node.id in scope.source.definition.local_names:
+    if node.id in scope.source.local_names:
         return _local(scope, node)
     value = scope.source.find(node.id)
     if value is MISSING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 import linecache
+from collections.abc import Iterator
 from functools import cached_property
 from types import CellType, FunctionType
 from typing import Any, Final
@@ -22,18 +23,16 @@ class Definition:
 
     def __init__(self, tree: ast.FunctionDef) -> None:
         self.tree = tree
-        self.arguments = {arg.arg: arg for arg in ast.walk(tree.args) if isinstance(arg, ast.arg)}
+
+    @cached_property
+    def arguments(self) -> dict[str, ast.arg]:
+        """The parameters by name."""
+        return {arg.arg: arg for arg in ast.walk(self.tree.args) if isinstance(arg, ast.arg)}
 
     @cached_property
     def fault(self) -> Fault | None:
         """The first thing outside the language."""
         return first_fault(self.tree)
-
-    @cached_property
-    def local_names(self) -> frozenset[str]:
-        """Every name that the function assigns anywhere: local everywhere, as in Python."""
-        names = (node for node in ast.walk(self.tree) if isinstance(node, ast.Name))
-        return frozenset(self.arguments).union(n.id for n in names if isinstance(n.ctx, ast.Store))
 
 
 class Source:
@@ -44,6 +43,8 @@ class Source:
         self.function = function
         self.definition = definition
         self.file = code.co_filename
+        self.local_names = frozenset(code.co_varnames + code.co_cellvars)
+        """Every name that the function assigns anywhere: local everywhere, as in Python."""
         cells = zip(code.co_freevars, function.__closure__ or (), strict=True)
         self._closure = {name: cell.cell_contents for name, cell in cells if _is_filled(cell)}
         self._hints: dict[ast.expr | str, Any] = {}
@@ -150,7 +151,16 @@ def _parse(text: str, file: str) -> _Definitions:
     except SyntaxError as error:
         place = Loc(file, error.lineno or 1, error.offset or 1)
         raise error_at(place, f"{error.msg}: the file has changed since it was imported") from None
-    functions = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
     return {
-        (f.name, min([f.lineno, *(d.lineno for d in f.decorator_list)])): Definition(f) for f in functions
+        (f.name, min([f.lineno, *(d.lineno for d in f.decorator_list)])): Definition(f)
+        for f in _functions(tree)
     }
+
+
+def _functions(tree: ast.AST) -> Iterator[ast.FunctionDef]:
+    """Every function in a tree; expressions, most of it, have none."""
+    for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for statement in getattr(tree, part, ()):
+            if isinstance(statement, ast.FunctionDef):
+                yield statement
+            yield from _functions(statement)
