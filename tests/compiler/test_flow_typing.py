@@ -20,12 +20,17 @@ from penstock.errors import CompileError
 HEADER = """\
 from __future__ import annotations
 
-from penstock.lang import XDP_DROP, XDP_PASS, Struct, Xdp, u64, xdp
+from penstock.lang import XDP_DROP, XDP_PASS, HashMap, RingBuf, Struct, Xdp, be16, u32, u64, xdp
 
 
 class Pair(Struct):
     left: u64
     right: u64
+
+
+pairs = HashMap(u32, Pair, 16)
+numbers = HashMap(be16, u64, 16)
+events = RingBuf(Pair, 4096)
 
 
 def left_of(pair: Pair) -> u64:
@@ -99,6 +104,14 @@ for _ in range(4):
     "argument_narrowed": "if pair:\n    return XDP_DROP if left_of(pair) else XDP_PASS",
     "argument_nullable": "if left_or_zero(pair):\n    return XDP_DROP",
     "result_narrowed": "found = either(pair, other)\nif found:\n    found.left = 1",
+    "number": "number = numbers.lookup(be16(1))\nif number is not None:\n    number.value += 1",
+    "number_or_insert": """\
+number = numbers.lookup(be16(1))
+if number is None:
+    numbers.update(be16(1), u64(1))
+else:
+    number.value += 1""",
+    "reserve": "event = events.reserve()\nif event is None:\n    return XDP_DROP\nevents.submit(event)",
     "none_then_found": "found = None\nif packet.ifindex:\n    found = pair\nif found:\n    found.left = 1",
 }
 
@@ -106,6 +119,9 @@ REJECTED = {
     "untested": "pair.left = 1  # None",
     "read": "number = pair.left  # None\nif number:\n    return XDP_DROP",
     "found_directly": "number = packet.read(Pair, 3).left  # None\nif number:\n    return XDP_DROP",
+    "looked_up_directly": "number = pairs.lookup(7).left  # None\nif number:\n    return XDP_DROP",
+    "number": "number = numbers.lookup(be16(1))\nnumber.value += 1  # None",
+    "reserve": "event = events.reserve()\nevent.left = 1  # None",
     "in_place": "pair.left += 1  # None",
     "is_none": "if pair is None:\n    pass\npair.left = 1  # None",
     "not_none_else": "if pair is not None:\n    pass\nelse:\n    pass\npair.left = 1  # None",
@@ -168,7 +184,7 @@ pair.left = 1  # None""",
 def function(name: str, body: str) -> str:
     lines = [
         "pair = packet.read(Pair, 1)",
-        "other = packet.read(Pair, 2)",
+        "other = pairs.lookup(packet.ifindex)",
         *body.splitlines(),
         "return XDP_PASS",
     ]

@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import os
 import stat
-import tempfile
 from pathlib import Path
 
 LIMIT = 32 << 20
@@ -54,6 +53,8 @@ class Cache:
 
     def put(self, key: str, contents: bytes) -> None:
         """Keep an entry, if that is possible."""
+        import tempfile  # noqa: PLC0415  # with what it imports it takes as long as compiling from the cache
+
         with contextlib.suppress(OSError):
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not _is_ours(self.path.stat()):
