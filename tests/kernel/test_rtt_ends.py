@@ -71,6 +71,14 @@ def test_sigkill_leaves_nothing_and_traffic_goes_on(middlebox: Middlebox, ingres
     assert "4 RTTs" in again.communicate(timeout=20)[1]
 
 
+@pytest.fixture(autouse=True)
+def signals_end_processes() -> Iterator[None]:
+    """A shell starts what runs in its background with SIGQUIT ignored, and children inherit that."""
+    before = signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGQUIT, before)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT])
 def test_other_ends_leave_nothing_either(middlebox: Middlebox, ingress: str, number: int) -> None:
     process = measuring(middlebox.m, middlebox.towards_a.name, "--ingress", ingress)

@@ -412,8 +412,8 @@ class TupleType(Type):
 class Function:
     """One function as compiled for its argument types. `result` is None if it returns nothing.
 
-    Inlined, unless `subprogram`: a function in the kernel, for calls or as a callback. The front end has seen
-    that the body returns on every path if there is a result.
+    Inlined, unless `subprogram`: a function in the kernel, for calls or as a callback; if `alone`, one that
+    is verified by itself. The front end has seen that the body returns on every path if there is a result.
     """
 
     name: str
@@ -422,6 +422,7 @@ class Function:
     subprogram: bool
     loc: Loc
     body: list[Stmt] = field(default_factory=list["Stmt"])
+    alone: bool = False
 
 
 @dataclass(eq=False)

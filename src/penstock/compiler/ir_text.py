@@ -44,7 +44,7 @@ class _Text:
     def lines(self) -> Iterator[str]:
         function = self._function
         params = ", ".join(self._declare(param) for param in function.params)
-        kind = "subprogram " if function.subprogram else ""
+        kind = "global " * function.alone + "subprogram " * function.subprogram
         yield f"{kind}def {function.name}({params}) -> {function.result}:"
         yield from self._block(function.body)
 

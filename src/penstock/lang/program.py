@@ -138,6 +138,17 @@ def subprogram(function: F) -> F:
     return function
 
 
+def global_subprogram(function: F) -> F:
+    """Keep `function` a function in the kernel that the verifier looks at once, whatever it is called with.
+
+    It takes at most five numbers or truth values, of which only the type is known, and returns one. Use
+    it for what has many branches or loops: through a `subprogram` the verifier walks at every call. The
+    kernel's name for it is global function. Linux 5.6.
+    """
+    function.__penstock_subprogram__ = "alone"  # type: ignore[attr-defined]
+    return function
+
+
 def zeros(element: type[T], length: int) -> Array[T]:
     """Make a zeroed local array of `length` elements on the stack (in programs only)."""
     _in_program()

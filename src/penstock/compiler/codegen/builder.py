@@ -167,7 +167,7 @@ class Builder:
 
     def _head(self) -> str:
         function = self.function
-        linkage = "" if function is self.module.entry else "internal "
+        linkage = "" if function is self.module.entry or function.alone else "internal "
         params = ", ".join(self._parameter(n, p) for n, p in enumerate(function.params))
         signature = f"{result_type(function)} {self.module.symbol(function)}({params})"
         return f"{linkage}{signature} {'#1' if self._is_kept() else '#0'} !dbg {self._scope}"

@@ -10,7 +10,7 @@ from penstock.compiler.failure import SourceOf, source_text
 
 
 class DebugInfo:
-    """Metadata nodes of one module. Only lines and function names: values are not described."""
+    """Metadata nodes of one module: lines and functions. Parameters only where the verifier needs them."""
 
     def __init__(self, source_of: SourceOf | None) -> None:
         self._source_of = source_of
@@ -18,9 +18,8 @@ class DebugInfo:
         self._files: dict[str, str] = {}
         self._positions: dict[tuple[str, ir.Loc], str] = {}
         self._unit = ""
-        integer = self._add('!DIBasicType(name: "int", size: 32, encoding: DW_ATE_signed)')
-        types = self._add(f"!{{{integer}}}"), self._add("!{null}")
-        self._returning, self._void = (self._add(f"!DISubroutineType(types: {t})") for t in types)
+        self._integer = self._add('!DIBasicType(name: "int", size: 32, encoding: DW_ATE_signed)')
+        self._types: dict[tuple[bool, int], str] = {}
 
     def subprogram(self, function: ir.Function, *, entry: bool) -> str:
         """Describe a function; return its metadata node, the scope of its positions."""
@@ -28,12 +27,39 @@ class DebugInfo:
         if not self._unit:
             kind = "language: DW_LANG_C99, emissionKind: DebugDirectivesOnly"
             self._unit = self._add(f"distinct !DICompileUnit(file: {file}, {kind})")
-        flags = "DISPFlagDefinition" if entry else "DISPFlagDefinition | DISPFlagLocalToUnit"
-        kind = self._void if function.result is None else self._returning
+        outside = entry or function.alone
+        flags = "DISPFlagDefinition" if outside else "DISPFlagDefinition | DISPFlagLocalToUnit"
+        params = function.params if function.alone else []
+        kind = self._type(returns=function.result is not None, count=len(params))
+        retained = self._parameters([param.name for param in params], file, line)
         return self._add(
             f'distinct !DISubprogram(name: "{identifier(function.name)}", scope: {file}, file: {file}, '
-            f"line: {line}, scopeLine: {line}, type: {kind}, spFlags: {flags}, unit: {self._unit})"
+            f"line: {line}, scopeLine: {line}, type: {kind}, spFlags: {flags}, unit: {self._unit}"
+            f"{retained})"
         )
+
+    def _type(self, *, returns: bool, count: int) -> str:
+        """Describe what a function returns, and that it takes so many numbers."""
+        if (returns, count) not in self._types:
+            items = ", ".join([self._integer if returns else "null", *[self._integer] * count])
+            types = self._add(f"!{{{items}}}")
+            self._types[returns, count] = self._add(f"!DISubroutineType(types: {types})")
+        return self._types[returns, count]
+
+    def _parameters(self, names: list[str], file: str, line: int) -> str:
+        """Name the parameters of the function that is described after the next node."""
+        if not names:
+            return ""
+        scope = f"!{len(self._nodes) + len(names) + 1}"
+        nodes = [
+            self._add(
+                f'!DILocalVariable(name: "{identifier(name)}", arg: {n}, scope: {scope}, file: {file}, '
+                f"line: {line}, type: {self._integer})"
+            )
+            for n, name in enumerate(names, 1)
+        ]
+        retained = self._add("!{" + ", ".join(nodes) + "}")
+        return f", retainedNodes: {retained}"
 
     def position(self, scope: str, loc: ir.Loc) -> str:
         """Return what is appended to an instruction to give its place in the source."""

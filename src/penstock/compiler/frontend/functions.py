@@ -7,7 +7,7 @@ import linecache
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from types import FunctionType
-from typing import Any, Final, get_args, get_origin
+from typing import Any, Final, Literal, get_args, get_origin
 
 from penstock.compiler import ir
 from penstock.compiler.frontend.convert import fit
@@ -183,10 +183,11 @@ def _instantiate(
     if key in builder.instances:
         return builder.instances[key]
     variables = [ir.Variable(p.name, _passed(p)) for p in parameters if not isinstance(p.bound, Static)]
-    marked = hasattr(source.function, "__penstock_subprogram__")
+    marked: Literal[False, True, "alone"] = getattr(source.function, "__penstock_subprogram__", False)
     name = builder.unique_name(source.name)
-    function = ir.Function(name, variables, result, marked or callback, source.loc(source.tree))
+    function = ir.Function(name, variables, result, bool(marked) or callback, source.loc(source.tree))
     if marked:
+        function.alone = marked == "alone"
         _check_subprogram(source, function)
     builder.instances[key] = function
     builder.unit.functions.append(function)
@@ -207,6 +208,14 @@ def _check_subprogram(source: Source, function: ir.Function) -> None:
         raise source.error(source.tree, message)
     if isinstance(function.result, ir.PointerType | ir.TupleType):
         raise source.error(source.tree, "a subprogram returns one number or nothing: leave it to be inlined")
+    if not function.alone:
+        return
+    if function.result is None:
+        raise source.error(source.tree, "a global subprogram returns a number")
+    if pointer := next((p for p in function.params if not is_scalar(p.type)), None):
+        raise source.error(
+            source.definition.arguments[pointer.name], "a global subprogram takes numbers only"
+        )
 
 
 def _lower_body(scope: Scope, parameters: list[Parameter]) -> None:

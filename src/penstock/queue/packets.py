@@ -1,0 +1,103 @@
+"""Packets that wait: what schedulers know of each, and which numbers are free."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from penstock.lang import Array, ArrayMap, Global, Struct, array, be16, u8, u16, u32, u64
+
+MAX_SLOTS: Final = 1 << 20
+
+
+class QueuedPacket(Struct):
+    """A packet that waits, as schedulers see it: 64 bytes."""
+
+    arrival: u64
+    """When it came: ns, CLOCK_MONOTONIC."""
+    rank: u64
+    """The last one it was enqueued with."""
+    user: Array[u64] = array(2)
+    """The scheduler's own."""
+    flow: u32
+    """Hash of the five-tuple, the same for all packets of a flow."""
+    length: u32
+    """Bytes from the Ethernet header on, without checksum."""
+    slot: u32
+    """Its number: that of its bytes."""
+    following: u32
+    """In a list: the number of the next packet and one; 0 at the end."""
+    source_port: be16
+    destination_port: be16
+    network: u16
+    """Where the IP header begins; 0 if there is none."""
+    traffic_class: u16
+    """The scheduler's, for statistics."""
+    protocol: u8
+    dscp: u8
+    ecn: u8
+    """As it arrived: 0 not capable, 1 and 2 capable, 3 congestion experienced."""
+    mark: u8
+    """1: it leaves with congestion experienced."""
+    reserved: u32
+
+
+class FreeSlots(Struct):
+    """A stack of numbers. The first `used` were ever taken; the others need not be on it."""
+
+    used: u32
+    count: u32
+
+    if TYPE_CHECKING:
+        numbers: Array[u32]
+
+
+def _free_slots(size: int) -> type[FreeSlots]:
+    class Free(FreeSlots):
+        numbers: Array[u32] = array(size)
+
+    return Free
+
+
+class Packets:
+    """The packets of one queue. Only the queue's owner of the moment calls what is here."""
+
+    def __init__(self, capacity: int) -> None:
+        """Make room for so many packets, up to MAX_SLOTS."""
+        if not 1 <= capacity <= MAX_SLOTS:
+            raise ValueError(f"{capacity} packets: from 1 to {MAX_SLOTS}")
+        self.capacity = capacity
+        size = 1 << (capacity - 1).bit_length()
+        self.mask = size - 1
+        self.table = ArrayMap(QueuedPacket, size, name="packets")
+        self.free = Global(_free_slots(size), name="free_slots")
+        self.dropped = Global(u64, name="dropped")
+
+    def at(self, number: u32) -> QueuedPacket | None:
+        """Return a packet by its number."""
+        return self.table.lookup(number)
+
+    def take(self) -> QueuedPacket | None:
+        """Return a packet that was free, to be filled in; None if all are in use."""
+        free = self.free.value
+        number = free.used
+        if free.count > 0:
+            free.count -= 1
+            number = free.numbers[free.count & self.mask]
+        elif free.used < self.capacity:
+            free.used += 1
+        packet = self.table.lookup(number)
+        if packet is None or number >= self.capacity:
+            return None
+        packet.slot, packet.following, packet.mark = number, 0, 0
+        return packet
+
+    def drop(self, packet: QueuedPacket) -> None:
+        """Let go of a packet that will not leave, and count it."""
+        self.dropped.value += 1
+        self.give_back(packet)
+
+    def give_back(self, packet: QueuedPacket) -> None:
+        """Let a packet's number be used for another."""
+        free = self.free.value
+        free.numbers[free.count & self.mask] = packet.slot
+        free.count += 1

@@ -1,0 +1,286 @@
+"""A programmable priority queue (PIFO: push in anywhere, first out), exact for all 64-bit ranks.
+
+Two parts share one pool of nodes. The window is a circular array of buckets, one for each rank from that of
+the last pop on, each a list in FIFO order, under two levels of bits (find first set): constant time.
+The heap takes every rank that is not in the window, in the past or far ahead, and keeps equal ranks in FIFO
+order by a number that counts pushes. A pop takes the lower of the two; if they are equal the heap's is older,
+since the window only moves ahead.
+
+PIFO: Sivaraman et al., Programmable Packet Scheduling at Line Rate (SIGCOMM 2016). Circular find-first-set
+queue: Saeed et al., Eiffel (NSDI 2019), here with one window that slides instead of two that take turns.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from penstock.lang import Array, ArrayMap, Struct, array, global_subprogram, u32, u64
+from penstock.queue.bits import lowest_bit
+
+MAX_WINDOW: Final = 64 * 64
+"""Two levels of 64 bits each."""
+
+MAX_CAPACITY: Final = 1 << 20
+
+_WORD: Final = 64
+_BRANCHES: Final = 4
+
+
+class Item(Struct):
+    """What was pushed. After a pop it stays readable until the next push."""
+
+    rank: u64
+    value: u64
+    following: u32
+    """In a list: number of the next node and one; 0 at its end."""
+
+
+class Waiting(Struct):
+    """An entry of the heap: the rank in steps, then the order of pushes with the node in its lowest bits."""
+
+    rank: u64
+    order: u64
+
+
+class PifoState(Struct):
+    """One PIFO. What derives from it has the arrays, as long as that PIFO needs them."""
+
+    first: u64
+    """Lowest rank in the window, in steps."""
+    pushes: u64
+    summary: u64
+    """Which words have a bit set."""
+    in_window: u32
+    in_heap: u32
+    used: u32
+    """Nodes that were ever used; the others are in no list yet."""
+    root: u32
+    """0, where the heap begins; the verifier does not know it, and so walks down all ways at once."""
+    free: u32
+    """First of the nodes that are free again, and one; 0 if there is none."""
+
+    if TYPE_CHECKING:
+        words: Array[u64]
+        heads: Array[u32]
+        tails: Array[u32]
+        items: Array[Item]
+        heap: Array[Waiting]
+
+
+def _state_type(window: int, capacity: int) -> type[PifoState]:
+    class State(PifoState):
+        words: Array[u64] = array(window // _WORD)
+        heads: Array[u32] = array(window)
+        tails: Array[u32] = array(window)
+        items: Array[Item] = array(capacity)
+        heap: Array[Waiting] = array(capacity)
+
+    return State
+
+
+def _power_of_two(number: int) -> int:
+    return 1 << (number - 1).bit_length()
+
+
+class Pifo:
+    """Values in the order of their ranks, 64 bits each; first in, first out for equal ranks.
+
+    Args:
+        capacity: How many it holds, up to 1,048,576.
+        window: How many different ranks, from the last one popped on, take constant time; others take the
+            logarithm of their number. Up to 4096.
+        granularity: Ranks that are equal when divided by it are equal: a power of two.
+        groups: So many separate PIFOs, of that capacity each; the methods take a number below.
+
+    Its methods are for programs, and for one of them at a time: nothing in it is atomic.
+    """
+
+    def __init__(
+        self, capacity: int, *, window: int = 1024, granularity: int = 1, groups: int = 1, name: str = "pifo"
+    ) -> None:
+        if not 1 <= capacity <= MAX_CAPACITY:
+            raise ValueError(f"a PIFO of {capacity}: it holds 1 to {MAX_CAPACITY}")
+        if not 1 <= window <= MAX_WINDOW:
+            raise ValueError(f"a window of {window} ranks: from 1 to {MAX_WINDOW}")
+        if granularity < 1 or granularity & (granularity - 1):
+            raise ValueError(f"a granularity of {granularity}: it must be a power of two")
+        self.capacity = capacity
+        self.shift = granularity.bit_length() - 1
+        size = _power_of_two(capacity)
+        self.node_bits = size.bit_length() - 1
+        self.node_mask = size - 1
+        self.window = max(_power_of_two(window), _WORD)
+        self.bucket_mask = self.window - 1
+        self.levels = -(-(self.node_bits + 2) // 2)
+        self.states = ArrayMap(_state_type(self.window, size), groups, name=name)
+
+    @global_subprogram
+    def push(self, rank: u64, value: u64, group: u32 = 0) -> bool:
+        """Add a value; False if it is full, or there is no such group."""
+        state = self.states.lookup(group)
+        if state is None:
+            return False
+        node = self._take(state)
+        if node == 0:
+            return False
+        item = state.items[(node - 1) & self.node_mask]
+        item.rank, item.value, item.following = rank, value, 0
+        step = rank >> self.shift
+        if state.in_window == 0 and step - state.first >= self.window:
+            state.first = step
+        if step - state.first < self.window:
+            self._append(state, u32(step) & self.bucket_mask, node)
+        else:
+            self._sift_up(state, step, node)
+        return True
+
+    def pop(self, group: u32 = 0) -> Item | None:
+        """Take out the first item and return it, or None."""
+        node = self._pop(group)
+        state = self.states.lookup(group)
+        if state is None or node == 0:
+            return None
+        return state.items[(node - 1) & self.node_mask]
+
+    def peek(self, group: u32 = 0) -> Item | None:
+        """Return the first item and leave it, or None."""
+        node = self._peek(group)
+        state = self.states.lookup(group)
+        if state is None or node == 0:
+            return None
+        return state.items[(node - 1) & self.node_mask]
+
+    def length(self, group: u32 = 0) -> u32:
+        """Return how many items it holds."""
+        state = self.states.lookup(group)
+        return state.in_window + state.in_heap if state is not None else 0
+
+    @global_subprogram
+    def _pop(self, group: u32) -> u32:
+        state = self.states.lookup(group)
+        if state is None or state.in_window + state.in_heap == 0:
+            return 0
+        bucket = self._first_bucket(state)
+        node = (
+            self._pop_heap(state, group) if self._heap_is_first(state, bucket) else self._shift(state, bucket)
+        )
+        state.items[(node - 1) & self.node_mask].following = state.free
+        state.free = node
+        return node
+
+    @global_subprogram
+    def _peek(self, group: u32) -> u32:
+        state = self.states.lookup(group)
+        if state is None or state.in_window + state.in_heap == 0:
+            return 0
+        bucket = self._first_bucket(state)
+        if self._heap_is_first(state, bucket):
+            return (u32(state.heap[0].order) & self.node_mask) + 1
+        return state.heads[bucket]
+
+    def _take(self, state: PifoState) -> u32:
+        """A free node's number and one; 0 if all are in use."""
+        node = state.free
+        if node != 0:
+            state.free = state.items[(node - 1) & self.node_mask].following
+            return node
+        if state.used >= self.capacity:
+            return 0
+        state.used += 1
+        return state.used
+
+    def _append(self, state: PifoState, bucket: u32, node: u32) -> None:
+        """Put a node at the end of a bucket's list."""
+        if state.heads[bucket] == 0:
+            state.heads[bucket] = node
+            word = bucket >> 6
+            state.words[word] |= 1 << u64(bucket & 63)
+            state.summary |= 1 << u64(word)
+        else:
+            state.items[(state.tails[bucket] - 1) & self.node_mask].following = node
+        state.tails[bucket] = node
+        state.in_window += 1
+
+    def _shift(self, state: PifoState, bucket: u32) -> u32:
+        """Take the first node from a bucket's list, and let the window begin there."""
+        node = state.heads[bucket]
+        following = state.items[(node - 1) & self.node_mask].following
+        state.heads[bucket] = following
+        if following == 0:
+            word = bucket >> 6
+            state.words[word] &= ~(1 << u64(bucket & 63))
+            if state.words[word] == 0:
+                state.summary &= ~(1 << u64(word))
+        state.first += u64((bucket - u32(state.first)) & self.bucket_mask)
+        state.in_window -= 1
+        return node
+
+    def _first_bucket(self, state: PifoState) -> u32:
+        """The bucket of the lowest rank in the window, any if that is empty."""
+        at = u32(state.first) & self.bucket_mask
+        word = at >> 6
+        bits = state.words[word] & (0xFFFF_FFFF_FFFF_FFFF << u64(at & 63))
+        if bits == 0:
+            later = state.summary & (0xFFFF_FFFF_FFFF_FFFE << u64(word))
+            word = lowest_bit(later if later != 0 else state.summary) & (self.bucket_mask >> 6)
+            bits = state.words[word]
+        return (word << 6 | lowest_bit(bits)) & self.bucket_mask
+
+    def _heap_is_first(self, state: PifoState, bucket: u32) -> bool:
+        """Whether the first item is the heap's; `bucket` is the window's first."""
+        if state.in_window == 0 or state.in_heap == 0:
+            return state.in_window == 0
+        ahead = u64((bucket - u32(state.first)) & self.bucket_mask)
+        return state.heap[0].rank <= state.first + ahead
+
+    def _sift_up(self, state: PifoState, rank: u64, node: u32) -> None:
+        """Add a node to the heap: it is younger than all that have its rank."""
+        state.pushes += 1
+        at = state.in_heap
+        state.in_heap += 1
+        for _ in range(self.levels):
+            above = state.heap[((at - 1) >> 2) & self.node_mask]
+            if at == 0 or above.rank <= rank:
+                break
+            self._put(state, at, above.rank, above.order)
+            at = (at - 1) >> 2
+        self._put(state, at, rank, state.pushes << self.node_bits | u64(node - 1))
+
+    def _pop_heap(self, state: PifoState, group: u32) -> u32:
+        """Take the first node from the heap; the last one goes where there is room for it."""
+        node = (u32(state.heap[0].order) & self.node_mask) + 1
+        state.in_heap -= 1
+        last = state.heap[state.in_heap & self.node_mask]
+        at = state.root
+        for _ in range(self.levels):
+            best = self._first_child(at, group)
+            below = state.heap[best & self.node_mask]
+            if best >= state.in_heap or not _is_before(below, last):
+                break
+            self._put(state, at, below.rank, below.order)
+            at = best
+        self._put(state, at, last.rank, last.order)
+        return node
+
+    @global_subprogram
+    def _first_child(self, at: u32, group: u32) -> u32:
+        """The first of an entry's children; if it has none, a number beyond the heap's end."""
+        state = self.states.lookup(group)
+        if state is None:
+            return 0
+        best = (at << 2) + 1
+        for n in range(1, _BRANCHES):
+            child = (at << 2) + 1 + u32(n)
+            if child < state.in_heap and _is_before(
+                state.heap[child & self.node_mask], state.heap[best & self.node_mask]
+            ):
+                best = child
+        return best
+
+    def _put(self, state: PifoState, at: u32, rank: u64, order: u64) -> None:
+        entry = state.heap[at & self.node_mask]
+        entry.rank, entry.order = rank, order
+
+
+def _is_before(one: Waiting, other: Waiting) -> bool:
+    return one.rank < other.rank or (one.rank == other.rank and one.order < other.order)

@@ -1,0 +1,1 @@
+"""Packet schedulers, one file each. Each is an example of how to write one."""
