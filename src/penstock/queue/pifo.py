@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from penstock.lang import Array, ArrayMap, Struct, array, global_subprogram, u32, u64
+from penstock.lang import Array, ArrayMap, Struct, array, global_subprogram, i64, u32, u64
 from penstock.queue.bits import lowest_bit
 
 MAX_WINDOW: Final = 64 * 64
@@ -126,9 +126,10 @@ class Pifo:
         item = state.items[(node - 1) & self.node_mask]
         item.rank, item.value, item.following = rank, value, 0
         step = rank >> self.shift
-        if state.in_window == 0 and step - state.first >= self.window:
-            state.first = step
-        if step - state.first < self.window:
+        inside = step >= state.first and step - state.first < self.window
+        if state.in_window == 0 and not inside:
+            state.first, inside = step, True
+        if inside:
             self._append(state, u32(step) & self.bucket_mask, node)
         else:
             self._sift_up(state, step, node)
@@ -283,4 +284,4 @@ class Pifo:
 
 
 def _is_before(one: Waiting, other: Waiting) -> bool:
-    return one.rank < other.rank or (one.rank == other.rank and one.order < other.order)
+    return one.rank < other.rank or (one.rank == other.rank and i64(one.order - other.order) < 0)
