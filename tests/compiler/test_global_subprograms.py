@@ -37,16 +37,24 @@ def narrow(a: u8, b: u16, c: u32, d: i16, *, flag: bool) -> i16:
     return d - i16(u8(a + u8(b))) if flag else i16(c)
 
 
+@global_subprogram
+def first(number: u32, ignored: u64) -> u32:
+    return number
+
+
 @xdp
 def program(packet: Xdp) -> int:
     seed = u64(packet.ifindex)
     total = once(seed) + once(once(seed + 1)) + once(seed + 2)
+    if first(3, seed) != 3:
+        return 2
     if narrow(255, 2, 7, -5, flag=total >= 0) != -6 or narrow(0, 0, 0x1FFFF, 0, flag=False) != -1:
         return 1
     return u32(once(seed) != branches(seed))
 
 
 def test_it_does_what_the_inlined_function_does():
+    """An argument that is not used is passed all the same: the verifier asks for it."""
     with penstock.load(program) as loaded:
         assert loaded[program].test_run(bytes(64)).retval == 0
 

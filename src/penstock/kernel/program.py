@@ -55,6 +55,10 @@ class Program(Handle):
         """Run the program once on each packet; return what it returned for each. For very many of them."""
         return testrun.run_each(self, packets)
 
+    def repeated(self, data: bytes) -> testrun.Repeated:
+        """Run the program once on a packet, and return what runs it again at little cost."""
+        return testrun.Repeated(self, data)
+
     def run(self) -> int:
         """Run a `syscall` program and return what it returns. Linux 5.14."""
         return testrun.call(self)

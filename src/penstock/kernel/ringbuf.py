@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import mmap
 import select
+import struct
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import numpy as np
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 V = TypeVar("V")
 
 _BUSY: Final = np.uint32(1 << 31)  # BPF_RINGBUF_BUSY_BIT: a program still writes it
+_HEADER: Final = struct.Struct("=I")
 _DISCARDED: Final = np.uint32(1 << 30)  # BPF_RINGBUF_DISCARD_BIT
 
 
@@ -87,6 +89,16 @@ class Ring(Map, Generic[V]):
         fence()  # the room is given back after the records were copied
         self._consumed[...] = start + len(slots) * self._step
         return records
+
+    def skip(self) -> None:
+        """Drop all finished records: for a ring that only wakes its reader."""
+        position, end = int(self._consumed), int(self._produced)
+        while position < end:
+            (header,) = _HEADER.unpack_from(self._producer, mmap.PAGESIZE + position % self._size)
+            if header & int(_BUSY):
+                break
+            position += self._step
+        self._consumed[...] = position
 
     def close(self) -> None:
         """Let go of the ring. Records that were read stay: they are copies."""

@@ -91,6 +91,23 @@ def run_each(program: Program, packets: Sequence[bytes]) -> npt.NDArray[np.int32
     return results.view(np.int32)
 
 
+class Repeated:
+    """A program and a packet for it, to be run again and again at little cost; see `Program.repeated`."""
+
+    def __init__(self, program: Program, data: bytes) -> None:
+        _check(program, data)
+        self._data = np.frombuffer(data, np.uint8)
+        self._attributes = TestRun(
+            prog_fd=program.fileno(), data_in=self._data.ctypes.data, data_size_in=len(data), repeat=1
+        )
+        self.run()
+
+    def run(self) -> None:
+        """Run it once. OSError if the kernel refuses what it took before."""
+        self._attributes.data_size_out = 0  # the kernel writes to it
+        bpf(Command.PROG_TEST_RUN, self._attributes)
+
+
 def call(program: Program) -> int:
     """Run a program that takes nothing; see `Program.run`."""
     if program.kind is not ProgramKind.SYSCALL:

@@ -61,14 +61,15 @@ def _free_slots(size: int) -> type[FreeSlots]:
 class Packets:
     """The packets of one queue. Only the queue's owner of the moment calls what is here."""
 
-    def __init__(self, capacity: int) -> None:
-        """Make room for so many packets, up to MAX_SLOTS."""
+    def __init__(self, capacity: int, spare: int = 0) -> None:
+        """Make room for so many packets, up to MAX_SLOTS, and for `spare` more that `take` does not give."""
         if not 1 <= capacity <= MAX_SLOTS:
             raise ValueError(f"{capacity} packets: from 1 to {MAX_SLOTS}")
         self.capacity = capacity
         size = 1 << (capacity - 1).bit_length()
         self.mask = size - 1
-        self.table = ArrayMap(QueuedPacket, size, name="packets")
+        self.slots = capacity + spare
+        self.table = ArrayMap(QueuedPacket, self.slots, name="packets")
         self.free = Global(_free_slots(size), name="free_slots")
         self.dropped = Global(u64, name="dropped")
 
@@ -85,16 +86,21 @@ class Packets:
             number = free.numbers[free.count & self.mask]
         elif free.used < self.capacity:
             free.used += 1
-        packet = self.table.lookup(number)
-        if packet is None or number >= self.capacity:
+        else:
             return None
-        packet.slot, packet.following, packet.mark = number, 0, 0
+        packet = self.table.lookup(number)
+        if packet is not None:
+            packet.slot, packet.mark = number, 0
         return packet
 
     def drop(self, packet: QueuedPacket) -> None:
         """Let go of a packet that will not leave, and count it."""
         self.dropped.value += 1
         self.give_back(packet)
+
+    def waiting(self) -> u32:
+        """Return how many are in use."""
+        return self.free.value.used - self.free.value.count
 
     def give_back(self, packet: QueuedPacket) -> None:
         """Let a packet's number be used for another."""

@@ -57,6 +57,9 @@ class Scheduler:
     maps that `setup` makes, such as `PacketPifo`, `Fifos` or any of `penstock.lang`.
     """
 
+    holds_back: ClassVar[bool] = False
+    """Whether packets may have to wait though the link is free: then none passes the scheduler by."""
+
     options: ClassVar[dict[str, Option[Any]]] = {}
     """The parameters of the class, by name."""
 

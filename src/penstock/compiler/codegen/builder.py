@@ -166,8 +166,9 @@ class Builder:
         return compile_error(message, loc, self.module.source_of)
 
     def _head(self) -> str:
+        """A function that is verified alone is weak: LLVM leaves out no argument that it sees is not used."""
         function = self.function
-        linkage = "" if function is self.module.entry or function.alone else "internal "
+        linkage = "" if function is self.module.entry else "weak " if function.alone else "internal "
         params = ", ".join(self._parameter(n, p) for n, p in enumerate(function.params))
         signature = f"{result_type(function)} {self.module.symbol(function)}({params})"
         return f"{linkage}{signature} {'#1' if self._is_kept() else '#0'} !dbg {self._scope}"

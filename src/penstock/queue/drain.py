@@ -1,0 +1,59 @@
+"""The drain: a thread that sends what is due when no packet arrives to clock it out."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+from penstock.queue.scheduler import NEVER
+
+if TYPE_CHECKING:
+    from penstock.kernel.array import Global
+    from penstock.kernel.program import Program
+    from penstock.kernel.ringbuf import Ring
+    from penstock.queue.egress import State
+
+_PACKET: Final = bytes(12) + b"\x08\x00" + bytes(50)
+"""What packets are made from: it only has to be one."""
+
+_PR_SET_TIMERSLACK: Final = 29  # include/uapi/linux/prctl.h
+_SECOND: Final = 1e9
+
+
+class Drain:
+    """Runs the drain program when it is due, and sleeps until then, or until a program wakes it."""
+
+    def __init__(self, program: Program, state: Global[State], wake: Ring[int]) -> None:
+        self._program = program
+        self._memory = state.memory
+        self._wake = wake
+        self._stop, self._stopping = os.pipe2(os.O_CLOEXEC)
+        self._thread = threading.Thread(target=self._run, name="drain", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread, in the network namespace of the calling one."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        os.write(self._stopping, b"x")
+        self._thread.join()
+        os.close(self._stop)
+        os.close(self._stopping)
+
+    def _run(self) -> None:
+        ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
+        files = [self._wake.fileno(), self._stop]
+        until = self._memory["until"]
+        ready: list[int] = []
+        drain = self._program.repeated(_PACKET)
+        while self._stop not in ready:
+            self._wake.skip()
+            drain.run()
+            due = int(until[0])
+            wait = None if due == NEVER else max(due - time.monotonic_ns(), 0) / _SECOND
+            ready = select.select(files, [], [], wait)[0]

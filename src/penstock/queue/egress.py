@@ -1,0 +1,252 @@
+"""A queue before an interface: what happens to a packet that is to leave there, and to those that wait."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from penstock.lang import (
+    XDP_DROP,
+    Global,
+    RingBuf,
+    Struct,
+    Tc,
+    Xdp,
+    atomic,
+    global_subprogram,
+    helpers,
+    u32,
+    u64,
+)
+from penstock.queue.classify import describe
+from penstock.queue.frames import Frames
+from penstock.queue.link import Link
+from penstock.queue.owner import ROOM, Owner
+from penstock.queue.packets import Packets
+from penstock.queue.scheduler import NEVER, Scheduler
+from penstock.queue.statistics import Statistics, count
+
+BATCH: Final = 64
+"""Packets that the drain sends before it lets others have the queue."""
+
+_FORCE_WAKEUP: Final = 2
+_RING: Final = 4096
+
+
+class State(Struct):
+    """What the queue's owner knows."""
+
+    until: u64
+    """When the drain looks next: ns, or NEVER."""
+    patience: u64
+    """How long the drain leaves an overdue packet to those that arrive, ns."""
+    seed: u64
+    """Of the hash of flows."""
+    held: u32
+    """Number of a packet that was taken from the scheduler and could not be sent, and one."""
+
+
+class Egress:
+    """A queue before an interface, with a scheduler.
+
+    All that is in the kernel's memory is in maps of this object, so several programs can share it, and
+    another scheduler can take over what waits.
+    """
+
+    def __init__(self, ifindex: int, packets: Packets, frames: Frames, scheduler: Scheduler) -> None:
+        self.ifindex = ifindex
+        self.packets = packets
+        self.frames = frames
+        self.scheduler = scheduler
+        self.owner = Owner()
+        self.link = Link()
+        self.statistics = Statistics()
+        self.state = Global(State, name="state")
+        self.wake = RingBuf(u64, _RING, name="wake")
+
+    def arrive(self, packet: Xdp) -> u32:
+        """Send a frame, or have it wait; return the XDP action. It is ready to leave: routed, rewritten.
+
+        If a packet is due, it leaves in this frame: so arrivals clock departures, and frames cost nothing.
+        """
+        now, length = helpers.ktime_get_ns(), packet.length
+        own = u32(0)
+        if self.owner.acquire():
+            if self.owner.has_staged():
+                self._absorb(now)
+            if self._passes_by(now):
+                self.link.send(length, now)
+                count(self.statistics.counts.value.bypassed, length)
+                self._done(now)
+                return u32(helpers.redirect(self.ifindex))
+            own = self._keep(packet, length, now)
+        elif self._leave(packet, length, now):
+            self._absorb(now)
+        else:
+            return XDP_DROP
+        chosen = self._next(now)
+        action = self._swap(packet, length, own, chosen - 1, now) if chosen != 0 else u32(XDP_DROP)
+        self._done(now)
+        return action
+
+    def drain(self, packet: Tc) -> None:
+        """Send what is due, in packets made from this one."""
+        now = helpers.ktime_get_ns()
+        state = self.state.value
+        if not self.owner.acquire():
+            state.until = now
+            return
+        self._absorb(now)
+        sent: u32 = 0
+        while sent < BATCH:
+            chosen = self._next(now)
+            if chosen == 0:
+                break
+            self._send(packet, chosen - 1, now)
+            sent += 1
+        state.until = self._due(now)
+        if self.owner.release():
+            state.until = now
+
+    def _passes_by(self, now: u64) -> bool:
+        """Whether a packet may leave without waiting, since none waits and the link is free."""
+        if self.scheduler.holds_back or self.packets.waiting() != 0:
+            return False
+        return self.link.is_free(now)
+
+    def _keep(self, packet: Xdp, length: u32, now: u64) -> u32:
+        """Copy a frame into a slot and give it to the scheduler; its number and one, 0 if it is dropped."""
+        number = self._room(now)
+        entry = self.packets.at(number - 1) if number != 0 else None
+        if entry is None:
+            count(self.statistics.counts.value.overflowed, length)
+            return 0
+        entry.length, entry.arrival = length, now
+        describe(packet, entry, self.state.value.seed)
+        if not self.frames.keep(packet, number - 1, length):
+            self.packets.give_back(entry)
+            return 0
+        return number if self._admit(number - 1, now) else 0
+
+    def _leave(self, packet: Xdp, length: u32, now: u64) -> bool:
+        """Leave a frame to the owner. True: that one has gone meanwhile, and the caller owns the queue."""
+        number = self.owner.reserve()
+        entry = self.packets.at(number - 1) if number != 0 else None
+        if entry is None or not self.frames.keep(packet, number - 1, length):
+            crowded = self.statistics.counts.value.crowded
+            atomic.add(crowded.packets, 1)
+            atomic.add(crowded.bytes, u64(length))
+            return False
+        entry.slot, entry.mark, entry.length, entry.arrival = number - 1, 0, length, now
+        describe(packet, entry, self.state.value.seed)
+        self.owner.leave()
+        return self.owner.acquire()
+
+    @global_subprogram
+    def _absorb(self, now: u64) -> u32:
+        """Take all packets that were left, and give free slots for them."""
+        for cpu in range(self.owner.cpus):
+            for _ in range(ROOM):
+                number = self.owner.staged_of(u32(cpu))
+                if number == 0:
+                    break
+                replacement = self._room(now)
+                if replacement == 0:
+                    entry = self.packets.at(number - 1)
+                    if entry is not None:
+                        count(self.statistics.counts.value.overflowed, entry.length)
+                    self.owner.took(u32(cpu), number - 1)
+                else:
+                    self.owner.took(u32(cpu), replacement - 1)
+                    self._admit(number - 1, now)
+        return 0
+
+    @global_subprogram
+    def _room(self, now: u64) -> u32:
+        """The number of a free slot and one; 0 if there is none, and the scheduler drops nothing for it."""
+        entry = self.packets.take()
+        if entry is None:
+            dropped = self.scheduler.make_room(now)
+            if dropped is None:
+                return 0
+            count(self.statistics.counts.value.overflowed, dropped.length)
+            self.packets.give_back(dropped)
+            entry = self.packets.take()
+        return entry.slot + 1 if entry is not None else 0
+
+    @global_subprogram
+    def _admit(self, number: u32, now: u64) -> bool:
+        """Give a packet to the scheduler; False if it does not take it."""
+        entry = self.packets.at(number)
+        if entry is None:
+            return False
+        if self.scheduler.enqueue(entry, now):
+            return True
+        count(self.statistics.counts.value.refused, entry.length)
+        self.packets.give_back(entry)
+        return False
+
+    @global_subprogram
+    def _next(self, now: u64) -> u32:
+        """The number of the packet to send now, and one; 0 if none is due."""
+        if not self.link.is_free(now):
+            return 0
+        state = self.state.value
+        if state.held != 0:
+            number = state.held
+            state.held = 0
+            return number
+        entry = self.scheduler.dequeue(now)
+        return entry.slot + 1 if entry is not None else 0
+
+    def _swap(self, packet: Xdp, length: u32, own: u32, number: u32, now: u64) -> u32:
+        """Send a packet in a frame that arrived, which has its bytes already if that one is its `own`."""
+        entry = self.packets.at(number)
+        if entry is None:
+            return XDP_DROP
+        if number + 1 != own and not self.frames.put(packet, number, entry.length, length):
+            self.state.value.held = number + 1
+            return XDP_DROP
+        self.link.send(entry.length, now)
+        self.statistics.left(self.statistics.counts.value.swapped, entry.length, now - entry.arrival)
+        self.packets.give_back(entry)
+        return u32(helpers.redirect(self.ifindex))
+
+    def _send(self, packet: Tc, number: u32, now: u64) -> None:
+        """Send a packet in one of the drain's."""
+        entry = self.packets.at(number)
+        if entry is None:
+            return
+        counts = self.statistics.counts.value
+        if self.frames.send(packet, number, entry.length, self.ifindex):
+            self.link.send(entry.length, now)
+            self.statistics.left(counts.drained, entry.length, now - entry.arrival)
+        else:
+            count(counts.failed, entry.length)
+        self.packets.give_back(entry)
+
+    def _done(self, now: u64) -> None:
+        """Let go of the queue, and see to it that the drain looks after what waits."""
+        state = self.state.value
+        due = self._due(now) if self.packets.waiting() != 0 else NEVER
+        if due < state.until:
+            state.until = due
+            self._wake()
+        if self.owner.release():
+            self._wake()
+
+    @global_subprogram
+    def _due(self, now: u64) -> u64:
+        """When the drain has to look, if nothing arrives before: ns, or NEVER."""
+        state = self.state.value
+        if self.packets.waiting() == 0:
+            return NEVER
+        due = now if state.held != 0 else self.scheduler.next_due(now)
+        if due == NEVER:
+            return NEVER
+        return max(due, self.link.free_at()) + state.patience
+
+    def _wake(self) -> None:
+        record = self.wake.reserve()
+        if record is not None:
+            record.value = 0
+            self.wake.submit(record, _FORCE_WAKEUP)

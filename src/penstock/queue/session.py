@@ -1,0 +1,117 @@
+"""A queue that runs: its programs are loaded and attached, its drain is awake."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Final, Self
+
+import penstock
+from penstock.kernel.interface import find_interface
+from penstock.lang import Tc, Xdp, tc, xdp
+from penstock.queue.drain import Drain
+from penstock.queue.egress import Egress, State
+from penstock.queue.forwarding import Bridge, Router
+from penstock.queue.frames import Frames
+from penstock.queue.link import Rate
+from penstock.queue.owner import ROOM, cpus
+from penstock.queue.packets import Packets
+from penstock.queue.scheduler import NEVER
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from penstock.lang import Program
+    from penstock.queue.scheduler import Scheduler
+    from penstock.queue.statistics import Counts
+
+FRAME: Final = 1536
+"""Bytes of a slot: 1500 of IP, an Ethernet header, and room for tags."""
+
+PATIENCE: Final = 250_000
+"""ns that an overdue packet is left to those that arrive, by default."""
+
+
+class Queue:
+    """Packets from some interfaces to another pass a scheduler; a context manager.
+
+    Args:
+        sources: Where packets arrive.
+        target: Where they leave.
+        scheduler: Its class.
+        options: The scheduler's, by name.
+        rate: What the link behind `target` carries.
+        slots: How many packets may wait.
+        patience: How long the drain leaves an overdue packet to those that arrive, ns.
+        local: Addresses of this host's own on the bridge, if frames are bridged; None: they are routed.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[str],
+        target: str,
+        scheduler: type[Scheduler],
+        *,
+        options: dict[str, str] | None = None,
+        rate: Rate | None = None,
+        slots: int = 1000,
+        patience: int = PATIENCE,
+        local: Sequence[bytes] | None = None,
+    ) -> None:
+        self._sources = [find_interface(source) for source in sources]
+        self._rate = rate or Rate()
+        self._patience = patience
+        packets = Packets(slots, cpus() * ROOM)
+        self.scheduler = scheduler(packets, **(options or {}))
+        self.egress = Egress(find_interface(target).index, packets, Frames(packets, FRAME), self.scheduler)
+        forwarding = Router(self.egress) if local is None else Bridge(self.egress, local)
+        self._arrive, self._drain = _programs(self.egress, forwarding)
+
+    def __enter__(self) -> Self:
+        with ExitStack() as owned:
+            loaded = self._loaded = owned.enter_context(penstock.load(self._arrive, self._drain))
+            self._prepare()
+            state = loaded[self.egress.state]
+            drain = Drain(loaded[self._drain], state, loaded[self.egress.wake])
+            drain.start()
+            owned.callback(drain.stop)
+            for source in self._sources:
+                loaded.attach_xdp(self._arrive, source.index)
+            self._owned = owned.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._owned.close()
+
+    def counts(self) -> Counts:
+        """Return what was counted until now."""
+        return self._loaded[self.egress.statistics.counts].value
+
+    def _prepare(self) -> None:
+        loaded, packets = self._loaded, self.egress.packets
+        loaded[self.egress.state].value = State(
+            until=NEVER, patience=self._patience, seed=secrets.randbits(64)
+        )
+        self._rate.write(loaded[self.egress.link.state].value)
+        stages = loaded[self.egress.owner.stages].memory
+        for cpu, stage in enumerate(stages):
+            stage["given"] = ROOM
+            stage["free"] = range(packets.capacity + cpu * ROOM, packets.capacity + (cpu + 1) * ROOM)
+        for tunable, value in self.scheduler.initial.items():
+            loaded[tunable].value = value
+
+
+def _programs(egress: Egress, forwarding: Bridge | Router) -> tuple[Program, Program]:
+    @xdp
+    def arrive(packet: Xdp) -> int:
+        return forwarding.forward(packet)
+
+    @tc
+    def drain(packet: Tc) -> int:
+        egress.drain(packet)
+        return 0
+
+    return arrive, drain
