@@ -1,4 +1,4 @@
-"""What a PIFO has to do, said with a sorted list, and a program that has a real one do it."""
+"""What a PIFO has to do, said with a sorted list, and a real one that does it."""
 
 from __future__ import annotations
 
@@ -6,40 +6,23 @@ import bisect
 
 import numpy as np
 
-import penstock
-from penstock.lang import ArrayMap, Global, Program, Struct, Tc, tc, u32, u64
+from penstock.lang import u64
 from penstock.queue.pifo import Pifo
+from tests.queue.batch import Batch, Done, Operation
 
 PUSH, POP, PEEK, LENGTH = range(4)
-MOST = 4096
-"""Operations in one run."""
-
-Done = tuple[int, int, int]
-"""1 and the rank and value of an item, three zeros for nothing; or a length."""
-
-
-class Operation(Struct):
-    what: u32
-    group: u32
-    rank: u64
-    value: u64
-    result: u64
-    """A truth value, or a length; `rank` and `value` are an item's afterwards."""
-
-
-class Index(Struct):
-    count: u64
 
 
 class Model:
     """One PIFO as a sorted list."""
 
-    def __init__(self, capacity: int, granularity: int) -> None:
+    def __init__(self, capacity: int, granularity: int = 1) -> None:
         self.capacity, self.granularity = capacity, granularity
         self.items: list[tuple[int, int, int, int]] = []
         self.pushes = 0
 
     def perform(self, what: int, rank: int = 0, value: int = 0) -> Done:
+        """Return 1 and the rank and value of an item, three zeros for nothing, or a length and zeros."""
         if what == LENGTH:
             return len(self.items), 0, 0
         if what == PUSH:
@@ -54,63 +37,30 @@ class Model:
         return 1, rank, value
 
 
-def performing(pifo: Pifo, operations: ArrayMap[Operation], count: Global[u32]) -> Program:
-    def perform(index: u32, operation: Operation, nothing: Index) -> int:
-        if index >= count.value:
-            return 1
-        rank, value = operation.rank, operation.value
-        operation.rank, operation.value = 0, 0
-        if operation.what == PUSH:
-            operation.result = u64(pifo.push(rank, value, operation.group))
-            return 0
-        if operation.what == LENGTH:
-            operation.result = u64(pifo.length(operation.group))
-            return 0
-        item = pifo.pop(operation.group) if operation.what == POP else pifo.peek(operation.group)
-        if item is None:
-            operation.result = 0
-            return 0
-        operation.result, operation.rank, operation.value = 1, item.rank, item.value
-        return 0
-
-    @tc
-    def program(packet: Tc) -> int:
-        nothing = Index()
-        operations.for_each(perform, nothing)
-        return 0
-
-    return program
-
-
-class Kernel:
+class Kernel(Batch):
     """A PIFO in the kernel."""
 
     def __init__(self, pifo: Pifo) -> None:
-        operations = ArrayMap(Operation, MOST, name="operations")
-        count = Global(u32, name="count")
-        program = performing(pifo, operations, count)
+        def perform(operation: Operation) -> None:
+            rank, value = operation.rank, operation.value
+            operation.rank, operation.value = 0, 0
+            if operation.what == PUSH:
+                operation.result = u64(pifo.push(rank, value, operation.group))
+                return
+            if operation.what == LENGTH:
+                operation.result = u64(pifo.length(operation.group))
+                return
+            item = pifo.pop(operation.group) if operation.what == POP else pifo.peek(operation.group)
+            if item is None:
+                operation.result = 0
+                return
+            operation.result, operation.rank, operation.value = 1, item.rank, item.value
+
+        super().__init__(perform)
         self.pifo = pifo
-        self.loaded = penstock.load(program)
-        self.program = self.loaded[program]
-        self.operations = self.loaded[operations].memory
-        self.count = self.loaded[count]
         self.states = self.loaded[pifo.states].memory
 
-    def empty(self, first: int = 0, pushes: int = 0) -> None:
-        """Begin anew, with the window and the number of pushes where they are after a long time."""
+    def empty(self, pushes: int = 0) -> None:
+        """Begin anew, with the number of pushes where it is after a long time."""
         self.states[:] = np.zeros((), self.states.dtype)
-        self.states["first"], self.states["pushes"] = first, pushes
-
-    def perform(self, operations: list[tuple[int, int, int, int]]) -> list[Done]:
-        """Do what is asked: what, group, rank, value."""
-        done: list[Done] = []
-        for start in range(0, len(operations), MOST):
-            part = operations[start : start + MOST]
-            rows = self.operations[: len(part)]
-            for name, column in zip(["what", "group", "rank", "value"], zip(*part, strict=True), strict=True):
-                rows[name] = column
-            rows["result"] = 2
-            self.count.value = len(part)
-            self.program.test_run(bytes(64))
-            done += zip(*(rows[name].tolist() for name in ["result", "rank", "value"]), strict=True)
-        return done
+        self.states["pushes"] = pushes
