@@ -39,12 +39,12 @@ def agree(rig: Rig, model: TimedModel, operations: list[Arrive | Leave]) -> list
     steps: list[Step] = [step for one in operations for step in (one, NextDue(one.now))]
     steps += [Leave(LATE)] * (rig.packets.capacity + 1)
     results = rig.run(steps)
-    assert [result._replace(rank=0, length=0) for result in results] == expected(model, steps, rig)
+    assert [result._replace(rank=0, length=0) for result in results] == expected(model, steps, rig.packets.capacity)
     assert rig.arrived == rig.left + results[-1].dropped
     return results
 
 
-def expected(model: TimedModel, steps: list[Step], rig: Rig) -> list[Result]:
+def expected(model: TimedModel, steps: list[Step], capacity: int) -> list[Result]:
     results: list[Result] = []
     arrived = left = 0
     for serial, step in enumerate(steps):
@@ -55,11 +55,12 @@ def expected(model: TimedModel, steps: list[Step], rig: Rig) -> list[Result]:
             sent = model.dequeue(step.now)
             left += sent is not None
         else:
-            if arrived - left - model.dropped == rig.packets.capacity:
-                model.dropped += model.make_room(step.now) is not None
-            full = arrived - left - model.dropped == rig.packets.capacity
+            packet = Packet(serial, *step[:6])
+            if arrived - left - model.dropped == capacity and (victim := model.make_room(step.now)):
+                model.drop(victim)
+            if arrived - left - model.dropped == capacity or not model.enqueue(packet):
+                model.drop(packet)
             arrived += 1
-            model.dropped += full or not model.enqueue(Packet(serial, *step[:6]))
         serial_, mark = (sent.serial, sent.mark) if sent is not None else (None, 0)
         results.append(Result(serial_, model.dropped, mark=mark, due=due))
     return results

@@ -1,0 +1,113 @@
+"""Fair queueing of flows by deficit round robin, new and sparse flows first, with CoDel for each.
+
+Høiland-Jørgensen, McKenney, Taht, Gettys and Dumazet, The Flow Queue CoDel Packet Scheduler and Active Queue
+Management Algorithm (RFC 8290). The lists of new and of old queues are one PIFO of two ranks.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from penstock.lang import ArrayMap, Struct, global_subprogram, i64, u32, u64
+from penstock.queue.fifo import Backlog
+from penstock.queue.packets import QueuedPacket
+from penstock.queue.pifo import Pifo
+from penstock.queue.scheduler import Parameter, Tunable
+from penstock.queue.units import count, size
+from penstock.schedulers.codel import Codel
+
+NEW: Final = 0
+OLD: Final = 1
+
+ASK_NEXT: Final = 0xFFFF_FFFF
+
+MAX_VISITS: Final = 4096
+"""To queues at one dequeue, which is then asked again."""
+
+BATCH: Final = 64
+"""Packets dropped at most, when all room is taken, for one search of the longest queue (RFC 8290, 4.1)."""
+
+
+class Turn(Struct):
+    """What a queue may send before it is the next one's turn."""
+
+    credits: i64
+    active: u32
+
+
+class Longest(Struct):
+    """The queue of the most bytes."""
+
+    number: u32
+    bytes: u32
+
+
+class FqCodel(Codel):
+    """Flows share the link equally; sparse ones wait for none, and CoDel keeps every queue short."""
+
+    queues = Parameter(count, "1024", "queues that flows are hashed to")
+    quantum = Tunable(size, "1514", "bytes that a queue may send in its turn")
+
+    def setup(self) -> None:
+        self.make_lists(self.queues)
+        self.turns = ArrayMap(Turn, self.queues, name="turns")
+        self.active = Pifo(self.queues, window=64, name="active")
+
+    def enqueue(self, packet: QueuedPacket, now: u64) -> bool:
+        number = packet.flow % self.queues
+        turn = self.turns.lookup(number)
+        if turn is None or not self.waiting.append(packet, number):
+            return False
+        if turn.active == 0:
+            turn.active, turn.credits = 1, i64(self.quantum.value)
+            self.active.push(NEW, u64(number))
+        return True
+
+    def dequeue(self, now: u64) -> QueuedPacket | None:
+        for _ in range(MAX_VISITS):
+            answer = self._visit(now)
+            if answer != ASK_NEXT:
+                return self.packets.at(answer - 1)
+        return None
+
+    @global_subprogram
+    def _visit(self, now: u64) -> u32:
+        """Ask the first queue for a packet: its number and one; 0 if there is no queue, or ASK_NEXT."""
+        first = self.active.peek()
+        if first is None:
+            return 0
+        number, rank = u32(first.value), first.rank
+        turn = self.turns.lookup(number)
+        if turn is None:
+            return 0
+        packet = self.next_of(number, now) if turn.credits > 0 else None
+        if packet is not None:
+            turn.credits -= i64(packet.length)
+            return packet.slot + 1
+        self.active.pop()
+        if turn.credits <= 0 or rank == NEW:
+            turn.credits += i64(self.quantum.value) if turn.credits <= 0 else 0
+            self.active.push(OLD, u64(number))
+        else:
+            turn.active = 0
+        return ASK_NEXT
+
+    def make_room(self, now: u64) -> QueuedPacket | None:
+        """Drop half of the longest queue from its head, 64 packets at most: so the search is seldom."""
+        longest = Longest()
+        self.waiting.lists.for_each(longer, longest)
+        packet = self.waiting.pop(longest.number)
+        for _ in range(BATCH - 1):
+            backlog = self.waiting.backlog(longest.number)
+            if packet is None or backlog is None or backlog.bytes <= longest.bytes // 2:
+                break
+            self.drop(packet)
+            packet = self.waiting.pop(longest.number)
+        return packet
+
+
+def longer(number: u32, backlog: Backlog, longest: Longest) -> int:
+    """Note which queue has most bytes."""
+    if backlog.bytes > longest.bytes:
+        longest.number, longest.bytes = number, backlog.bytes
+    return 0
