@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from penstock.lang import Array, ArrayMap, Struct, array, global_subprogram, i64, u32, u64
+from penstock.lang import Array, ArrayMap, Struct, array, global_subprogram, u32, u64
 from penstock.queue.bits import lowest_bit
 
 MAX_WINDOW: Final = 64 * 64
@@ -23,7 +23,6 @@ MAX_WINDOW: Final = 64 * 64
 MAX_CAPACITY: Final = 1 << 20
 
 _WORD: Final = 64
-_BRANCHES: Final = 4
 
 
 class Item(Struct):
@@ -54,8 +53,6 @@ class PifoState(Struct):
     in_heap: u32
     used: u32
     """Nodes that were ever used; the others are in no list yet."""
-    root: u32
-    """0, where the heap begins; the verifier does not know it, and so walks down all ways at once."""
     free: u32
     """First of the nodes that are free again, and one; 0 if there is none."""
 
@@ -111,7 +108,6 @@ class Pifo:
         self.node_mask = size - 1
         self.window = max(_power_of_two(window), _WORD)
         self.bucket_mask = self.window - 1
-        self.levels = -(-(self.node_bits + 2) // 2)
         self.states = ArrayMap(_state_type(self.window, size), groups, name=name)
 
     @global_subprogram
@@ -132,7 +128,7 @@ class Pifo:
         if inside:
             self._append(state, u32(step) & self.bucket_mask, node)
         else:
-            self._sift_up(state, step, node)
+            self._push_heap(state, step, node)
         return True
 
     def pop(self, group: u32 = 0) -> Item | None:
@@ -163,7 +159,7 @@ class Pifo:
             return 0
         bucket = self._first_bucket(state)
         node = (
-            self._pop_heap(state, group) if self._heap_is_first(state, bucket) else self._shift(state, bucket)
+            self._pop_heap(state) if self._heap_is_first(state, bucket) else self._shift(state, bucket)
         )
         state.items[(node - 1) & self.node_mask].following = state.free
         state.free = node
@@ -234,54 +230,53 @@ class Pifo:
         ahead = u64((bucket - u32(state.first)) & self.bucket_mask)
         return state.heap[0].rank <= state.first + ahead
 
-    def _sift_up(self, state: PifoState, rank: u64, node: u32) -> None:
-        """Add a node to the heap: it is younger than all that have its rank."""
+    def _push_heap(self, state: PifoState, rank: u64, node: u32) -> None:
         state.pushes += 1
-        at = state.in_heap
         state.in_heap += 1
-        for _ in range(self.levels):
-            above = state.heap[((at - 1) >> 2) & self.node_mask]
-            if at == 0 or above.rank <= rank:
-                break
-            self._put(state, at, above.rank, above.order)
-            at = (at - 1) >> 2
-        self._put(state, at, rank, state.pushes << self.node_bits | u64(node - 1))
+        self._rise(state, state.in_heap - 1, rank, state.pushes << self.node_bits | u64(node - 1))
 
-    def _pop_heap(self, state: PifoState, group: u32) -> u32:
-        """Take the first node from the heap; the last one goes where there is room for it."""
+    def _pop_heap(self, state: PifoState) -> u32:
+        """Take the first node from the heap, and fill the gap that it leaves with the last entry.
+
+        The gap sinks to the bottom, the lower child rising each time, and the entry rises from there: it
+        belongs near the bottom (Wegener, Bottom-up heapsort, 1993).
+        """
         node = (u32(state.heap[0].order) & self.node_mask) + 1
         state.in_heap -= 1
-        last = state.heap[state.in_heap & self.node_mask]
-        at = state.root
-        for _ in range(self.levels):
-            best = self._first_child(at, group)
-            below = state.heap[best & self.node_mask]
-            if best >= state.in_heap or not _is_before(below, last):
+        gap: u32 = 0
+        for _ in range(self.node_bits):
+            left = 2 * gap + 1
+            if left >= state.in_heap:
                 break
-            self._put(state, at, below.rank, below.order)
-            at = best
-        self._put(state, at, last.rank, last.order)
+            one, other = state.heap[left & self.node_mask], state.heap[(left + 1) & self.node_mask]
+            lower = left + u32(_is_before(other.rank, other.order, one.rank, one.order))
+            entry = state.heap[lower & self.node_mask]
+            self._put(state, gap, entry.rank, entry.order)
+            gap = lower
+        last = state.heap[state.in_heap & self.node_mask]
+        self._rise(state, gap, last.rank, last.order)
         return node
 
-    @global_subprogram
-    def _first_child(self, at: u32, group: u32) -> u32:
-        """The first of an entry's children; if it has none, a number beyond the heap's end."""
-        state = self.states.lookup(group)
-        if state is None:
-            return 0
-        best = (at << 2) + 1
-        for n in range(1, _BRANCHES):
-            child = (at << 2) + 1 + u32(n)
-            if child < state.in_heap and _is_before(
-                state.heap[child & self.node_mask], state.heap[best & self.node_mask]
-            ):
-                best = child
-        return best
+    def _rise(self, state: PifoState, gap: u32, rank: u64, order: u64) -> None:
+        """Move a gap up to where an entry belongs, and fill it."""
+        for _ in range(self.node_bits):
+            above = state.heap[((gap - 1) >> 1) & self.node_mask]
+            if gap == 0 or _is_before(rank, order, above.rank, above.order) == 0:
+                break
+            self._put(state, gap, above.rank, above.order)
+            gap = (gap - 1) >> 1
+        self._put(state, gap, rank, order)
 
     def _put(self, state: PifoState, at: u32, rank: u64, order: u64) -> None:
         entry = state.heap[at & self.node_mask]
         entry.rank, entry.order = rank, order
 
 
-def _is_before(one: Waiting, other: Waiting) -> bool:
-    return one.rank < other.rank or (one.rank == other.rank and i64(one.order - other.order) < 0)
+def _is_before(rank: u64, order: u64, other_rank: u64, other_order: u64) -> u64:
+    """1 if an entry comes before another, else 0: the borrow of a subtraction (Hacker's Delight, 2-16).
+
+    Data would mislead the prediction of a branch every second time, and have the verifier walk both ways.
+    """
+    borrow = (order - other_order) >> 63
+    difference = rank - other_rank - borrow
+    return (~rank & other_rank | ~(rank ^ other_rank) & difference) >> 63
