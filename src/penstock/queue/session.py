@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import secrets
+import socket
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final, Self
 
 import penstock
+from penstock.errors import KernelError
 from penstock.kernel.interface import find_interface
 from penstock.lang import Tc, Xdp, tc, xdp
+from penstock.queue.bridges import bridged
 from penstock.queue.drain import Drain
 from penstock.queue.egress import Egress, State
 from penstock.queue.forwarding import Bridge, Router
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
 FRAME: Final = 1536
 """Bytes of a slot: 1500 of IP, an Ethernet header, and room for tags."""
 
+LOSSES: Final = ("refused", "overflowed", "dropped", "crowded", "failed")
+"""The counts of packets that were lost, by why."""
+
 PATIENCE: Final = 250_000
 """ns that an overdue packet is left to those that arrive, by default."""
 
@@ -44,7 +50,8 @@ class Queue:
         rate: What the link behind `target` carries.
         slots: How many packets may wait.
         patience: How long the drain leaves an overdue packet to those that arrive, ns.
-        local: Addresses of this host's own on the bridge, if frames are bridged; None: they are routed.
+
+    Interfaces that are ports of one bridge of the kernel's are bridged, others are routed between.
     """
 
     def __init__(
@@ -57,16 +64,20 @@ class Queue:
         rate: Rate | None = None,
         slots: int = 1000,
         patience: int = PATIENCE,
-        local: Sequence[bytes] | None = None,
     ) -> None:
         self._sources = [find_interface(source) for source in sources]
         self._rate = rate or Rate()
         self._patience = patience
+        self._target = find_interface(target)
         packets = Packets(slots, cpus() * ROOM)
-        self.scheduler = scheduler(packets, **(options or {}))
-        self.egress = Egress(find_interface(target).index, packets, Frames(packets, FRAME), self.scheduler)
-        forwarding = Router(self.egress) if local is None else Bridge(self.egress, local)
-        self._arrive, self._drain = _programs(self.egress, forwarding)
+        try:
+            self.scheduler = scheduler(packets, **(options or {}))
+        except ValueError as error:
+            raise KernelError(f"cannot set up {scheduler.__name__}: {error}") from error
+        self.egress = Egress(self._target.index, packets, Frames(packets, FRAME), self.scheduler)
+        local = bridged(self._sources, self._target)
+        self._forwarding = Router(self.egress) if local is None else Bridge(self.egress, local)
+        self._arrive, self._drain = _programs(self.egress, self._forwarding)
 
     def __enter__(self) -> Self:
         with ExitStack() as owned:
@@ -76,8 +87,7 @@ class Queue:
             drain = Drain(loaded[self._drain], state, loaded[self.egress.wake])
             drain.start()
             owned.callback(drain.stop)
-            for source in self._sources:
-                loaded.attach_xdp(self._arrive, source.index)
+            self._links = [loaded.attach_xdp(self._arrive, source.index) for source in self._sources]
             self._owned = owned.pop_all()
         return self
 
@@ -85,6 +95,36 @@ class Queue:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._owned.close()
+
+    def describe(self) -> str:
+        """Say what it does, in one line."""
+        rate = self._rate.bits_per_second
+        at = f" at {rate / 1e6:g} Mbit/s" if rate else ""
+        how = "routing" if isinstance(self._forwarding, Router) else "bridging"
+        sources = ", ".join(source.name for source in self._sources)
+        return f"{how} {sources} to {self._target}{at}, {type(self.scheduler).__name__}"
+
+    def totals(self) -> str:
+        """Say what became of the packets, in one line."""
+        counts = self.counts()
+        sent = {name: getattr(counts, name).packets for name in ("bypassed", "swapped", "drained")}
+        lost = {name: getattr(counts, name).packets for name in LOSSES}
+        dropped = ", ".join(f"{number} {name}" for name, number in lost.items() if number) or "none dropped"
+        ways = ", ".join(f"{number} {name}" for name, number in sent.items())
+        return f"{sum(sent.values())} packets sent ({ways}); {dropped}; {self.waiting()} left waiting"
+
+    def waiting(self) -> int:
+        """Return how many packets wait."""
+        free = self._loaded[self.egress.packets.free].value
+        return free.used - free.count
+
+    def check(self) -> None:
+        """KernelError if one of the interfaces has gone."""
+        for source, link in zip(self._sources, self._links, strict=True):
+            if not link.alive():
+                raise KernelError(f"{source} has gone: the queue ends")
+        if self._target.index not in dict(socket.if_nameindex()):
+            raise KernelError(f"{self._target} has gone: the queue ends")
 
     def counts(self) -> Counts:
         """Return what was counted until now."""

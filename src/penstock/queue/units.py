@@ -9,6 +9,7 @@ from typing import Final
 _NUMBER: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", re.IGNORECASE)
 
 _RATES: Final = {
+    "": 1,
     **{f"{prefix}bit": 1000**n for n, prefix in enumerate(["", "k", "m", "g", "t"])},
     **{f"{prefix}ibit": 1024**n for n, prefix in enumerate(["k", "m", "g", "t"], 1)},
     **{f"{prefix}bps": 8 * 1000**n for n, prefix in enumerate(["", "k", "m", "g", "t"])},
@@ -33,7 +34,7 @@ _SIZES: Final = {
 
 
 def rate(text: str) -> int:
-    """Return bits per second: `1gbit`, `100kbit`, `5mbps` (bytes). ValueError if it is none, or 0."""
+    """Return bits per second: `1gbit`, `100kbit`, `5mbps` (bytes), `1000`. ValueError if it is none, or 0."""
     return _positive(_parse(text, _RATES, "a rate, such as 10mbit"), text, "rate")
 
 

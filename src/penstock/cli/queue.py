@@ -1,0 +1,170 @@
+"""`penstock queue`: packets that XDP forwards wait in a queue, and a scheduler says which leaves next."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import signal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from penstock.cli.command import Command, begin_stream
+from penstock.cli.values import complete_interface
+
+if TYPE_CHECKING:
+    from penstock.queue.scheduler import Scheduler
+    from penstock.queue.session import Queue
+
+_LOOK: Final = 0.5
+"""Seconds between looks at whether the interfaces are still there."""
+
+_OWN: Final = "own_"
+"""What the names of a scheduler's options begin with among the parameters of its command."""
+
+_ENDS: Final = {signal.SIGINT, signal.SIGTERM}
+
+
+class Parsed(click.ParamType[int]):
+    """A value with a unit, as tc reads it."""
+
+    def __init__(self, name: str, parse: Callable[[str], int]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return its number."""
+        if isinstance(value, int):
+            return value
+        try:
+            return self._parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Schedulers(click.Group):
+    """A command for each scheduler, with its options."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of those that come with penstock."""
+        from penstock.queue.catalogue import names
+
+        del ctx
+        return names()
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command that runs a scheduler."""
+        from penstock.queue.catalogue import SchedulerError, find
+
+        try:
+            return _run_command(cmd_name, find(cmd_name))
+        except SchedulerError as error:
+            raise click.UsageError(str(error), ctx) from error
+
+
+@click.group()
+def command() -> None:
+    """Queue, schedule and shape the packets that this host forwards, in XDP."""
+
+
+@command.group(cls=Schedulers, subcommand_metavar="SCHEDULER --from IFACE... --to IFACE [OPTIONS]")
+def run() -> None:
+    """Forward packets by XDP and have them wait where the link is slower. Ctrl-C ends it, with totals.
+
+    SCHEDULER is one of `penstock queue list`, or a file of your own, ./mine.py.
+    """
+
+
+@command.command("list", cls=Command)
+@click.option("-j", "--json", "as_json", is_flag=True, help="Print one JSON object.")
+def list_schedulers(*, as_json: bool) -> None:
+    """List the schedulers that come with penstock, and their options."""
+    from penstock.queue.catalogue import find, names
+
+    found = {name: _described(find(name)) for name in names()}
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    for name, scheduler in found.items():
+        click.echo(f"{name:18}{scheduler['summary']}")
+        for option in scheduler["options"]:
+            running = "; may change while running" if option["tunable"] else ""
+            default = f"default {option['default']}{running}"
+            click.echo(f"    {'--' + option['name']:18}{option['help']} ({default})")
+
+
+def _described(scheduler: type[Scheduler]) -> dict[str, Any]:
+    options = [
+        {"name": _flag(name), "default": option.default, "help": option.help, "tunable": option.tunable}
+        for name, option in scheduler.options.items()
+    ]
+    return {"summary": _summary(scheduler), "options": options}
+
+
+def _summary(scheduler: type[Scheduler]) -> str:
+    return (inspect.getdoc(scheduler) or "").partition("\n")[0]
+
+
+def _flag(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _run_command(name: str, scheduler: type[Scheduler]) -> click.Command:
+    """The command that runs a scheduler: what all have, and its own options."""
+    from penstock.queue import units
+    from penstock.queue.catalogue import SchedulerError
+
+    rate, time, size = (Parsed(kind.__name__, kind) for kind in (units.rate, units.duration, units.size))
+    interface: dict[str, Any] = {"metavar": "IFACE", "required": True, "shell_complete": complete_interface}
+    common = [
+        _option("from", "Where packets arrive; may be repeated.", name="sources", multiple=True, **interface),
+        _option("to", "Where they leave.", name="target", **interface),
+        _option("rate", "What the link carries, such as 100mbit; unlimited if not given.", type=rate),
+        _option("burst", "So much time on the link may be made up for.", type=time, default="1ms"),
+        _option("overhead", "Bytes of each packet on the link besides its frame's.", type=int, default=0),
+        _option("mpu", "Bytes that it has there at least.", type=size, default="0"),
+        _option("slots", "How many packets may wait.", type=click.IntRange(1, 1 << 20), default=1000),
+        _option(
+            "patience", "How long overdue packets are left to those that arrive.", type=time, default="250us"
+        ),
+    ]
+    own = [
+        _option(_flag(key), each.help, name=_OWN + key, default=each.default)
+        for key, each in scheduler.options.items()
+    ]
+    if twice := {opt for option in common for opt in option.opts} & {
+        opt for each in own for opt in each.opts
+    }:
+        raise SchedulerError(f"{name} has an option {twice.pop()}, which all queues have: name it otherwise")
+
+    def callback(**given: Any) -> None:
+        _run(scheduler, given)
+
+    return Command(name, params=[*common, *own], callback=callback, help=inspect.getdoc(scheduler))
+
+
+def _option(flag: str, text: str, *, name: str | None = None, **attributes: Any) -> click.Option:
+    declared = [f"--{flag}"] if name is None else [f"--{flag}", name]
+    return click.Option(declared, help=text, show_default="default" in attributes, **attributes)
+
+
+def _run(scheduler: type[Scheduler], given: dict[str, Any]) -> None:
+    from penstock.queue.link import Rate
+    from penstock.queue.session import Queue
+
+    options = {name: given[_OWN + name] for name in scheduler.options}
+    rate = Rate(given["rate"], given["burst"], given["overhead"], given["mpu"])
+    same = {name: given[name] for name in ("slots", "patience")}
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
+    with Queue(given["sources"], given["target"], scheduler, options=options, rate=rate, **same) as queue:
+        begin_stream()
+        click.echo(f"penstock: {queue.describe()}; Ctrl-C ends it", err=True)
+        _wait(queue)
+        click.echo(f"penstock: {queue.totals()}", err=True)
+
+
+def _wait(queue: Queue) -> None:
+    """Wait for the end: a signal, or an interface that goes."""
+    while signal.sigtimedwait(_ENDS, _LOOK) is None:
+        queue.check()
