@@ -1,0 +1,73 @@
+"""Token buckets: each class of DSCP has a rate and a burst of its own inside the link.
+
+A bucket is kept as the time at which it will be full, as in the virtual scheduling algorithm of ITU-T I.371. The
+classes with packets are in a PIFO, ranked by when their first packet could leave.
+"""
+
+from __future__ import annotations
+
+from penstock.lang import ArrayMap, u16, u32, u64
+from penstock.queue.fifo import Fifos
+from penstock.queue.packets import QueuedPacket
+from penstock.queue.pifo import Pifo
+from penstock.queue.scheduler import NEVER, Scheduler, Tunable
+from penstock.queue.selectors import Selectors
+from penstock.queue.units import rate, size
+
+
+class TokenBucket(Scheduler):
+    """Shapes each class selector of DSCP to its rate."""
+
+    holds_back = True
+
+    cs0 = Tunable(rate, "100mbit", "rate of DSCP 0 to 7")
+    cs1 = Tunable(rate, "100mbit", "rate of DSCP 8 to 15")
+    cs2 = Tunable(rate, "100mbit", "rate of DSCP 16 to 23")
+    cs3 = Tunable(rate, "100mbit", "rate of DSCP 24 to 31")
+    cs4 = Tunable(rate, "100mbit", "rate of DSCP 32 to 39")
+    cs5 = Tunable(rate, "100mbit", "rate of DSCP 40 to 47")
+    cs6 = Tunable(rate, "100mbit", "rate of DSCP 48 to 55")
+    cs7 = Tunable(rate, "100mbit", "rate of DSCP 56 to 63")
+    burst = Tunable(size, "16kb", "bytes that a class may send at once after a pause")
+
+    def setup(self) -> None:
+        self.rates = Selectors([self.values[f"cs{n}"] for n in range(8)])
+        self.waiting = Fifos(self.packets, 8)
+        self.full_at = ArrayMap(u64, 8, name="full_at")
+        self.classes = Pifo(8, window=64, name="classes")
+
+    def enqueue(self, packet: QueuedPacket, now: u64) -> bool:
+        number = u32(packet.dscp >> 3)
+        packet.traffic_class = u16(number)
+        idle = self.waiting.peek(number) is None
+        return self.waiting.append(packet, number) and (not idle or self._wait(number, now))
+
+    def dequeue(self, now: u64) -> QueuedPacket | None:
+        if self.next_due(now) > now:
+            return None
+        item = self.classes.pop()
+        number = u32(item.value) if item is not None else 0
+        packet = self.waiting.pop(number)
+        full_at = self.full_at.lookup(number)
+        if packet is not None and full_at is not None:
+            full_at.value = max(full_at.value, now) + self._time(packet.length, number)
+            self._wait(number, now)
+        return packet
+
+    def next_due(self, now: u64) -> u64:
+        item = self.classes.peek()
+        return item.rank if item is not None else NEVER
+
+    def _wait(self, number: u32, now: u64) -> bool:
+        """Let a class wait until there are tokens for its first packet, if it has one, or the bucket is full."""
+        packet = self.waiting.peek(number)
+        full_at = self.full_at.lookup(number)
+        if packet is None or full_at is None:
+            return True
+        burst = self._time(u32(self.burst.value), number)
+        needed = min(self._time(packet.length, number), burst)
+        return self.classes.push(max(full_at.value + needed, now + burst) - burst, u64(number))
+
+    def _time(self, length: u32, number: u32) -> u64:
+        """In how many ns a class sends so many bytes."""
+        return u64(length) * 8_000_000_000 // self.rates.at(number)
