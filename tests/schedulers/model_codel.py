@@ -1,7 +1,7 @@
 """CoDel in Python, after the pseudocode of RFC 8289, section 5, with Linux's marks and reciprocal root.
 
-Linux: net/sched/sch_codel.c and include/net/codel_impl.h. The root is Linux's recurrence with 32 bits instead of
-16, of which the control law takes the upper 16.
+Linux: net/sched/sch_codel.c and include/net/codel_impl.h. The root is Linux's recurrence with 32 bits instead
+of 16, of which the control law takes the upper 16.
 """
 
 from __future__ import annotations

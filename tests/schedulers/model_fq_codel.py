@@ -44,7 +44,7 @@ class FqCodelModel(TimedModel):
         return None
 
     def make_room(self, _now: int) -> Packet | None:
-        """Half of the bytes of the longest queue, 64 packets at most; the last of them is the caller's to drop."""
+        """Half of the longest queue, 64 packets at most; the last of them is the caller's to drop."""
         longest = max(self.queues, key=lambda queue: queue.bytes)
         half = longest.bytes // 2
         for _ in range(63):

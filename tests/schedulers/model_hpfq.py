@@ -30,12 +30,17 @@ class Node:
 
 
 class HpfqModel(TimedModel):
-    def __init__(self, weights: list[int], flows: int, levels: int) -> None:
+    def __init__(self, weights: list[int], flows: int, levels: int, capacity: int) -> None:
         super().__init__()
+        self.capacity, self.waiting = capacity, list[Packet]()
         self.weights, self.flows, self.levels = weights, flows, levels
         self.root = Node()
 
     def enqueue(self, packet: Packet) -> bool:
+        flow = [each for each in self.waiting if self.flow(each) == self.flow(packet)]
+        if len(flow) >= self.capacity - len(self.waiting):
+            return False
+        self.waiting.append(packet)
         node, weight = self.root, self.weights[packet.dscp // 8]
         for child in (packet.dscp // 8, packet.dscp)[: self.levels - 1]:
             node.push(child, node.children[child], packet.length, weight)
@@ -47,4 +52,10 @@ class HpfqModel(TimedModel):
         what: Node | Packet | None = self.root if self.root.pifo else None
         while isinstance(what, Node):
             what = what.pop()
+        if what is not None:
+            self.waiting.remove(what)
         return what
+
+    def flow(self, packet: Packet) -> tuple[int, int]:
+        """Its leaf, and its number there."""
+        return packet.dscp if self.levels == 3 else packet.dscp // 8, packet.flow % self.flows

@@ -34,13 +34,16 @@ class Bucket:
 
 
 class TokenBucketModel(TimedModel):
-    def __init__(self, rates: list[int], burst: int) -> None:
+    def __init__(self, rates: list[int], burst: int, capacity: int) -> None:
         super().__init__()
+        self.capacity = capacity
         self.buckets = [Bucket(rate, burst) for rate in rates]
         self.order = count()
 
     def enqueue(self, packet: Packet) -> bool:
         bucket = self.buckets[packet.dscp // 8]
+        if len(bucket.packets) >= self.capacity - sum(len(each.packets) for each in self.buckets):
+            return False
         bucket.packets.append(packet)
         if len(bucket.packets) == 1:
             bucket.first_since = (packet.arrival, next(self.order))

@@ -16,22 +16,26 @@ pytestmark = NEEDED
 WEIGHTS = [1, 2, 4, 8, 16, 64, 128, 256]
 """Powers of two: the kernel's virtual times, in 256ths, are exact."""
 FLOWS = 8
+CAPACITY = 24
 
 
 @pytest.fixture(scope="module", params=[Hpfq, Hpfq3])
 def rig(request):
-    with Rig(request.param, 64, flows=FLOWS, **{f"cs{n}": weight for n, weight in enumerate(WEIGHTS)}) as rig:
+    with Rig(
+        request.param, CAPACITY, flows=FLOWS, **{f"cs{n}": weight for n, weight in enumerate(WEIGHTS)}
+    ) as rig:
         yield rig
 
 
 @settings(max_examples=2000)
 @given(traffic(150))
 def test_as_the_model(rig, operations):
-    agree(rig, HpfqModel(WEIGHTS, FLOWS, 2 if rig.scheduler.__class__ is Hpfq else 3), operations)
+    levels = 2 if type(rig.scheduler) is Hpfq else 3
+    agree(rig, HpfqModel(WEIGHTS, FLOWS, levels, CAPACITY), operations)
 
 
 def test_shares_by_weight_and_within_a_class_alike(rig):
-    """Three classes of 1:2:3, a weight that does not divide evenly; the second has two flows, of unlike packets."""
+    """Classes of 1:2:3, a weight that does not divide evenly; the second has two flows, of unlike packets."""
     rig.reset()
     for n, weight in enumerate((1, 2, 3)):
         rig.set(f"cs{n}", weight)

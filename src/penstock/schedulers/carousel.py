@@ -25,7 +25,7 @@ class Carousel(Scheduler):
     holds_back = True
 
     flow_rate = Tunable(rate, "10mbit", "rate of each flow")
-    horizon = Tunable(duration, "2s", "packets that would have to wait longer are dropped")
+    horizon = Tunable(duration, "100ms", "packets that would have to wait longer are dropped")
     flows = Parameter(count, "4096", "numbers that flows are hashed to; those that share one share its rate")
 
     def setup(self) -> None:

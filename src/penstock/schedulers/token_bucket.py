@@ -1,7 +1,10 @@
 """Token buckets: each class of DSCP has a rate and a burst of its own inside the link.
 
-A bucket is kept as the time at which it will be full, as in the virtual scheduling algorithm of ITU-T I.371. The
-classes with packets are in a PIFO, ranked by when their first packet could leave.
+A bucket is kept as the time at which it will be full, as in the virtual scheduling algorithm of ITU-T I.371.
+The classes with packets are in a PIFO, ranked by when their first packet could leave.
+So that no class takes the room of others, one that has as many packets waiting as there is room left may add
+none: Choudhury and Hahne, Dynamic Queue Length Thresholds for Shared-Memory Packet Switches (IEEE/ACM
+Transactions on Networking 6(2), 1998).
 """
 
 from __future__ import annotations
@@ -39,7 +42,10 @@ class TokenBucket(Scheduler):
     def enqueue(self, packet: QueuedPacket, now: u64) -> bool:
         number = u32(packet.dscp >> 3)
         packet.traffic_class = u16(number)
-        idle = self.waiting.peek(number) is None
+        backlog = self.waiting.backlog(number)
+        if backlog is None or backlog.packets > self.packets.capacity - self.packets.waiting():
+            return False
+        idle = backlog.packets == 0
         return self.waiting.append(packet, number) and (not idle or self._wait(number, now))
 
     def dequeue(self, now: u64) -> QueuedPacket | None:
@@ -59,7 +65,7 @@ class TokenBucket(Scheduler):
         return item.rank if item is not None else NEVER
 
     def _wait(self, number: u32, now: u64) -> bool:
-        """Let a class wait until there are tokens for its first packet, if it has one, or the bucket is full."""
+        """Let a class wait until its first packet, if any, has enough tokens, or the bucket is full."""
         packet = self.waiting.peek(number)
         full_at = self.full_at.lookup(number)
         if packet is None or full_at is None:
