@@ -78,8 +78,8 @@ def test_nonsense_is_survived():
             for state in kernel.states:
                 state["first"] = chance.integers(0, 2**64, dtype=np.uint64)
                 state["used"], state["in_heap"] = chance.integers(0, 110, 2)
-                state["heads"] = chance.integers(0, 2**32, 64) * (chance.random(64) < 0.5) % 130
-                state["items"]["following"] = chance.integers(0, 130, 128)
+                state["buckets"]["head"] = chance.integers(0, 2**32, 64) * (chance.random(64) < 0.5) % 130
+                state["following"] = chance.integers(0, 130, 256)
             for group in range(3):
                 ranks, counts = view.counts(group)
                 assert len(ranks) == len(counts) <= 64 + 100

@@ -30,8 +30,13 @@ class Item(Struct):
 
     rank: u64
     value: u64
-    following: u32
-    """In a list: number of the next node and one; 0 at its end."""
+
+
+class Bucket(Struct):
+    """A list of nodes with one rank; both are 0 if it is empty."""
+
+    head: u32
+    tail: u32
 
 
 class Waiting(Struct):
@@ -58,8 +63,8 @@ class PifoState(Struct):
 
     if TYPE_CHECKING:
         words: Array[u64]
-        heads: Array[u32]
-        tails: Array[u32]
+        buckets: Array[Bucket]
+        following: Array[u32]
         items: Array[Item]
         heap: Array[Waiting]
 
@@ -67,8 +72,8 @@ class PifoState(Struct):
 def _state_type(window: int, capacity: int) -> type[PifoState]:
     class State(PifoState):
         words: Array[u64] = array(window // _WORD)
-        heads: Array[u32] = array(window)
-        tails: Array[u32] = array(window)
+        buckets: Array[Bucket] = array(window)
+        following: Array[u32] = array(2 * capacity)
         items: Array[Item] = array(capacity)
         heap: Array[Waiting] = array(capacity)
 
@@ -106,11 +111,11 @@ class Pifo:
         size = _power_of_two(capacity)
         self.node_bits = size.bit_length() - 1
         self.node_mask = size - 1
+        self.list_mask = 2 * size - 1
         self.window = max(_power_of_two(window), _WORD)
         self.bucket_mask = self.window - 1
         self.states = ArrayMap(_state_type(self.window, size), groups, name=name)
 
-    @global_subprogram
     def push(self, rank: u64, value: u64, group: u32 = 0) -> bool:
         """Add a value; False if it is full, or there is no such group."""
         state = self.states.lookup(group)
@@ -120,7 +125,7 @@ class Pifo:
         if node == 0:
             return False
         item = state.items[(node - 1) & self.node_mask]
-        item.rank, item.value, item.following = rank, value, 0
+        item.rank, item.value = rank, value
         step = rank >> self.shift
         inside = step >= state.first and step - state.first < self.window
         if state.in_window == 0 and not inside:
@@ -128,23 +133,28 @@ class Pifo:
         if inside:
             self._append(state, u32(step) & self.bucket_mask, node)
         else:
-            self._push_heap(state, step, node)
+            self._push_heap(step, node, group)
         return True
 
     def pop(self, group: u32 = 0) -> Item | None:
         """Take out the first item and return it, or None."""
-        node = self._pop(group)
         state = self.states.lookup(group)
-        if state is None or node == 0:
+        if state is None or state.in_window + state.in_heap == 0:
             return None
+        bucket = self._first_bucket(state)
+        node = self._pop_heap(group) if self._heap_is_first(state, bucket) else self._shift(state, bucket)
+        state.following[node & self.list_mask] = state.free
+        state.free = node
         return state.items[(node - 1) & self.node_mask]
 
     def peek(self, group: u32 = 0) -> Item | None:
         """Return the first item and leave it, or None."""
-        node = self._peek(group)
         state = self.states.lookup(group)
-        if state is None or node == 0:
+        if state is None or state.in_window + state.in_heap == 0:
             return None
+        bucket = self._first_bucket(state)
+        in_heap = self._heap_is_first(state, bucket)
+        node = u32(state.heap[0].order) + 1 if in_heap else state.buckets[bucket].head
         return state.items[(node - 1) & self.node_mask]
 
     def length(self, group: u32 = 0) -> u32:
@@ -152,63 +162,40 @@ class Pifo:
         state = self.states.lookup(group)
         return state.in_window + state.in_heap if state is not None else 0
 
-    @global_subprogram
-    def _pop(self, group: u32) -> u32:
-        state = self.states.lookup(group)
-        if state is None or state.in_window + state.in_heap == 0:
-            return 0
-        bucket = self._first_bucket(state)
-        node = (
-            self._pop_heap(state) if self._heap_is_first(state, bucket) else self._shift(state, bucket)
-        )
-        state.items[(node - 1) & self.node_mask].following = state.free
-        state.free = node
-        return node
-
-    @global_subprogram
-    def _peek(self, group: u32) -> u32:
-        state = self.states.lookup(group)
-        if state is None or state.in_window + state.in_heap == 0:
-            return 0
-        bucket = self._first_bucket(state)
-        if self._heap_is_first(state, bucket):
-            return (u32(state.heap[0].order) & self.node_mask) + 1
-        return state.heads[bucket]
-
     def _take(self, state: PifoState) -> u32:
         """A free node's number and one; 0 if all are in use."""
         node = state.free
         if node != 0:
-            state.free = state.items[(node - 1) & self.node_mask].following
+            state.free = state.following[node & self.list_mask]
             return node
         if state.used >= self.capacity:
             return 0
         state.used += 1
         return state.used
 
-    def _append(self, state: PifoState, bucket: u32, node: u32) -> None:
-        """Put a node at the end of a bucket's list."""
-        if state.heads[bucket] == 0:
-            state.heads[bucket] = node
-            word = bucket >> 6
-            state.words[word] |= 1 << u64(bucket & 63)
-            state.summary |= 1 << u64(word)
-        else:
-            state.items[(state.tails[bucket] - 1) & self.node_mask].following = node
-        state.tails[bucket] = node
+    def _append(self, state: PifoState, number: u32, node: u32) -> None:
+        """Put a node at the end of a bucket's list, without a branch on whether there is one."""
+        bucket, word = state.buckets[number], number >> 6
+        if_empty = u32(u64(bucket.tail) - 1 >> 32)
+        bucket.head |= node & if_empty
+        state.following[bucket.tail & self.list_mask] = node
+        state.following[node & self.list_mask] = 0
+        bucket.tail = node
+        state.words[word] |= 1 << u64(number & 63)
+        state.summary |= 1 << u64(word)
         state.in_window += 1
 
-    def _shift(self, state: PifoState, bucket: u32) -> u32:
+    def _shift(self, state: PifoState, number: u32) -> u32:
         """Take the first node from a bucket's list, and let the window begin there."""
-        node = state.heads[bucket]
-        following = state.items[(node - 1) & self.node_mask].following
-        state.heads[bucket] = following
-        if following == 0:
-            word = bucket >> 6
-            state.words[word] &= ~(1 << u64(bucket & 63))
-            if state.words[word] == 0:
-                state.summary &= ~(1 << u64(word))
-        state.first += u64((bucket - u32(state.first)) & self.bucket_mask)
+        bucket, word = state.buckets[number], number >> 6
+        node = bucket.head
+        bucket.head = state.following[node & self.list_mask]
+        empty = u64(bucket.head) - 1 >> 63
+        bucket.tail &= u32(empty) - 1
+        state.words[word] &= ~(empty << u64(number & 63))
+        if state.words[word] == 0:
+            state.summary &= ~(1 << u64(word))
+        state.first += u64((number - u32(state.first)) & self.bucket_mask)
         state.in_window -= 1
         return node
 
@@ -230,17 +217,27 @@ class Pifo:
         ahead = u64((bucket - u32(state.first)) & self.bucket_mask)
         return state.heap[0].rank <= state.first + ahead
 
-    def _push_heap(self, state: PifoState, rank: u64, node: u32) -> None:
+    @global_subprogram
+    def _push_heap(self, rank: u64, node: u32, group: u32) -> bool:
+        """Put a node into the heap, younger than all that have its rank."""
+        state = self.states.lookup(group)
+        if state is None:
+            return False
         state.pushes += 1
         state.in_heap += 1
         self._rise(state, state.in_heap - 1, rank, state.pushes << self.node_bits | u64(node - 1))
+        return True
 
-    def _pop_heap(self, state: PifoState) -> u32:
+    @global_subprogram
+    def _pop_heap(self, group: u32) -> u32:
         """Take the first node from the heap, and fill the gap that it leaves with the last entry.
 
         The gap sinks to the bottom, the lower child rising each time, and the entry rises from there: it
         belongs near the bottom (Wegener, Bottom-up heapsort, 1993).
         """
+        state = self.states.lookup(group)
+        if state is None:
+            return 0
         node = (u32(state.heap[0].order) & self.node_mask) + 1
         state.in_heap -= 1
         gap: u32 = 0

@@ -33,9 +33,9 @@ class PifoView:
         Ranks that are equal by granularity are the lowest of them. IndexError if there is no such group.
         """
         state = self._states[group]
-        heads = state["heads"].copy()
+        heads = state["buckets"]["head"].copy()
         buckets = np.flatnonzero(heads).astype(np.uint64)
-        lengths = _lengths(state["items"]["following"][: state["used"]])
+        lengths = _lengths(state["following"][: int(state["used"]) + 1])
         first = state["first"]
         in_window = first + (buckets - first) % self._window
         in_heap = state["heap"]["rank"][: state["in_heap"]]
@@ -46,15 +46,16 @@ class PifoView:
 
 
 def _lengths(following: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
-    """Return the length of the list that begins at each number; nothing begins at 0.
+    """Return the length of the list that begins at each node; 0 is none.
 
     Pointer jumping: each round knows twice as far ahead as the one before. It ends even if lists are torn.
     """
-    after = np.concatenate([np.zeros(1, np.uint32), following])
+    after = following.copy()
     after[after >= len(after)] = 0
+    after[0] = 0
     lengths = np.ones(len(after), np.int64)
     lengths[0] = 0
     for _ in range(len(after).bit_length()):
         lengths += lengths[after]
         after = after[after]
-    return np.minimum(lengths, len(following))
+    return np.minimum(lengths, len(following) - 1)
