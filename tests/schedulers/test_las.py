@@ -63,6 +63,13 @@ def test_as_the_model(rig, operations):
     agree(rig, LasModel(), operations)
 
 
+@pytest.mark.parametrize(("silence", "order"), [(SILENCE, [0, 2, 3, 1]), (SILENCE + 1, [0, 2, 1, 3])])
+def test_when_a_flow_counts_as_new(rig, silence, order):
+    rig.reset()
+    rig.run([Arrive(0, flow=1), Arrive(silence, flow=1), *[Arrive(silence, flow=2, length=1)] * 2])
+    assert [result.serial for result in rig.run([Leave(silence)] * 4)] == order
+
+
 def test_a_new_flow_goes_first_until_it_has_had_as_much(rig):
     rig.reset()
     rig.run([Arrive(0, flow=1, length=1000), Leave(0)])

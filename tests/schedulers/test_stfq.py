@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.schedulers.stfq import Stfq
+from penstock.schedulers.stfq import MAX_WEIGHT, Stfq, VirtualTime, weight
 from tests.schedulers.compare import Model, agree, traffic
 from tests.schedulers.fair import apart, backlogs, shares
 from tests.schedulers.harness import NEEDED, Arrive, Leave, Rig
@@ -61,6 +61,14 @@ def rig():
 
 
 @pytest.fixture(scope="module")
+def aged():
+    with Rig(Stfq, CAPACITY, flows=FLOWS, **options(WEIGHTS)) as rig:
+        late = 2**64 - 2**32
+        rig.scheduler.initial[rig.scheduler.time] = VirtualTime(now=late, finished=late)
+        yield rig
+
+
+@pytest.fixture(scope="module")
 def long():
     with Rig(Stfq, 1024) as rig:
         yield rig
@@ -72,7 +80,14 @@ def test_as_the_model(rig, operations):
     agree(rig, StfqModel(), operations)
 
 
-@given(backlogs, st.lists(st.integers(1, 1000), min_size=4, max_size=4))
+@settings(max_examples=300)
+@given(traffic(most=150))
+def test_after_years(aged, operations):
+    """All tags are near the end of what 64 bits hold in 18 years at 1 Gbit/s."""
+    agree(aged, StfqModel(), operations)
+
+
+@given(backlogs, st.lists(st.integers(1, MAX_WEIGHT), min_size=4, max_size=4))
 def test_shares_are_as_near_as_the_paper_says(long, flows, weights):
     """Theorem 1: over any time, two flows that wait differ by one largest packet of each, by weight."""
     set_weights(long, weights)
@@ -86,6 +101,12 @@ def set_weights(rig, weights):
     rig.scheduler.initial.update(
         {rig.scheduler.values[name]: weight for name, weight in options(weights).items()}
     )
+
+
+@pytest.mark.parametrize("text", ["0", "1001", "heavy"])
+def test_what_is_no_weight(text):
+    with pytest.raises(ValueError, match=r"weight of|number"):
+        weight(text)
 
 
 def test_nobody_takes_all_the_room(rig):

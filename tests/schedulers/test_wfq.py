@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from penstock.schedulers.stfq import MAX_WEIGHT
 from penstock.schedulers.wfq import Wfq
 from tests.schedulers.compare import Model, agree, traffic
 from tests.schedulers.fair import apart, backlogs, shares
@@ -71,7 +72,7 @@ def test_as_the_model(rig, operations):
     agree(rig, SelfClockedModel(), operations)
 
 
-@given(backlogs, st.lists(st.integers(1, 1000), min_size=4, max_size=4))
+@given(backlogs, st.lists(st.integers(1, MAX_WEIGHT), min_size=4, max_size=4))
 def test_shares_are_as_near_as_the_paper_says(long, flows, weights):
     """Over any time, two flows that wait differ by one largest packet of each, by weight."""
     scheduler = long.scheduler

@@ -15,14 +15,14 @@ from penstock.schedulers.srpt import Srpt
 
 
 class Attained(Struct):
-    """What arrived of a flow, in bytes, and when the last of it did."""
+    """What arrived of a flow and did not pass an idle link, in bytes, and when the last of it arrived."""
 
     bytes: u64
     last: u64
 
 
 class Las(Srpt):
-    """The flow that has sent least first; after a silence a flow counts as new."""
+    """The flow that has sent least first, of what had to wait; after a silence a flow counts as new."""
 
     silence = Tunable(duration, "1s", "after so long a flow counts as new")
 

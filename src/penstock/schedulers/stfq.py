@@ -22,6 +22,18 @@ FRACTION: Final = 8
 """Virtual time is in bytes of weight 1, in units of 2**-8: 64 bits last 18 years at 1 Gbit/s."""
 
 
+MAX_WEIGHT: Final = 1000
+"""With more, small packets would count as too few units."""
+
+
+def weight(text: str) -> int:
+    """Return a weight. ValueError if it is not from 1 to MAX_WEIGHT."""
+    value = count(text)
+    if value > MAX_WEIGHT:
+        raise ValueError(f"a weight of {text}: it must be from 1 to {MAX_WEIGHT}")
+    return value
+
+
 class Flow(Struct):
     """The finish tag of a flow's last packet, and how many of its packets wait."""
 
@@ -41,14 +53,14 @@ class VirtualTime(Struct):
 class Stfq(Scheduler):
     """Shares the link among flows by weight, in the order in which they would start."""
 
-    cs0 = Tunable(count, "1", "weight of flows of DSCP 0 to 7")
-    cs1 = Tunable(count, "1", "weight of flows of DSCP 8 to 15")
-    cs2 = Tunable(count, "1", "weight of flows of DSCP 16 to 23")
-    cs3 = Tunable(count, "1", "weight of flows of DSCP 24 to 31")
-    cs4 = Tunable(count, "1", "weight of flows of DSCP 32 to 39")
-    cs5 = Tunable(count, "1", "weight of flows of DSCP 40 to 47")
-    cs6 = Tunable(count, "1", "weight of flows of DSCP 48 to 55")
-    cs7 = Tunable(count, "1", "weight of flows of DSCP 56 to 63")
+    cs0 = Tunable(weight, "1", "weight of flows of DSCP 0 to 7: up to 1000")
+    cs1 = Tunable(weight, "1", "weight of flows of DSCP 8 to 15")
+    cs2 = Tunable(weight, "1", "weight of flows of DSCP 16 to 23")
+    cs3 = Tunable(weight, "1", "weight of flows of DSCP 24 to 31")
+    cs4 = Tunable(weight, "1", "weight of flows of DSCP 32 to 39")
+    cs5 = Tunable(weight, "1", "weight of flows of DSCP 40 to 47")
+    cs6 = Tunable(weight, "1", "weight of flows of DSCP 48 to 55")
+    cs7 = Tunable(weight, "1", "weight of flows of DSCP 56 to 63")
     flows = Parameter(count, "1024", "numbers that flows are hashed to")
 
     def setup(self) -> None:
