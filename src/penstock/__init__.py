@@ -34,7 +34,7 @@ def load(*programs: Program, maps: Mapping[MapSpec, Map] | None = None) -> Loade
     permission, kernel too old).
     """
     from penstock.compiler import compile_program  # noqa: PLC0415  # LLVM only where it is needed
-    from penstock.kernel import load as load_specs  # noqa: PLC0415
+    from penstock.kernel import load as load_specs  # noqa: PLC0415  # the same
 
     specs = {program: compile_program(program) for program in programs}
     return load_specs(*specs.values(), maps=maps, keys=specs)

@@ -512,6 +512,17 @@ class TestEcho:
         assert not self.rig.pending
 
 
+@pytest.mark.parametrize(
+    ("address", "protocol", "kinds"), [("127.0.0.1", 1, (8, 0)), ("::1", 58, (128, 129))]
+)
+def test_a_host_may_ping_itself(rig: Rig, address: str, protocol: int, kinds: tuple[int, int]) -> None:
+    for sequence in (1, 2):
+        for kind in kinds:
+            rig.send(ip(address, address, protocol, echo(kind, 77, sequence)))
+    assert directions(rig.rtts()) == [(f"{address}:77", f"{address}:77")] * 2
+    assert len(rig.flows) == 1
+
+
 def test_icmp_of_the_other_ip_version_is_none(rig: Rig) -> None:
     rig.send(ipv4("10.0.0.1", "10.0.0.2", 58, echo(128, 1, 1)))
     rig.send(ipv6("::1", "::2", 1, echo(8, 1, 1)))

@@ -80,6 +80,15 @@ def test_evicted_flows_are_counted(middlebox: Middlebox) -> None:
     assert f"{totals.evicted} flows evicted" in str(totals)
 
 
+def test_the_table_may_have_room_for_more_than_a_million_flows(middlebox: Middlebox) -> None:
+    with monitor(middlebox, RttOptions(rate_limit=0, flows=1_100_000)) as running:
+        ping(middlebox.a, middlebox.b, count=2)
+        running.sweep()
+        totals = running.totals()
+    assert (totals.flows_now, totals.flows_room) == (1, 1_100_000)
+    assert totals.missed == {}
+
+
 def test_lost_events_are_counted(middlebox: Middlebox) -> None:
     with monitor(middlebox, RttOptions(rate_limit=0, ring_bytes=4096)) as running:
         ping(middlebox.a, middlebox.b, count=100, interval=0.002)
@@ -101,6 +110,16 @@ def test_own_replies_can_be_left_out(middlebox: Middlebox, ingress: Any) -> None
     with monitor(middlebox, ingress=ingress) as running:
         ping(middlebox.a, middlebox.m, count=2)
         assert set(sources(running.read())) == {own}
+
+
+@pytest.mark.parametrize("ingress", ["tc", "xdp"])
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_the_loopback_interface_has_rtts(middlebox: Middlebox, ingress: Any, address: str) -> None:
+    """Every packet passes it twice, out and in: the first time counts."""
+    with monitor(middlebox, ALL, "lo", ingress=ingress) as running:
+        middlebox.m.run(["ping", "-c3", "-i0.01", address])
+        assert sources(running.read()) == [address] * 3
+        assert running.totals().missed == {}
 
 
 def test_own_addresses_are_followed(middlebox: Middlebox) -> None:

@@ -11,19 +11,19 @@ from penstock.rtt.monitor import Ingress
 
 
 @xdp
-def ingress_xdp(packet: Xdp) -> int:  # noqa: ARG001
+def ingress_xdp(packet: Xdp) -> int:  # noqa: ARG001  # a program is given a packet, whether it looks or not
     """Do nothing."""
     return XDP_PASS
 
 
 @tc
-def ingress(packet: Tc) -> int:  # noqa: ARG001
+def ingress(packet: Tc) -> int:  # noqa: ARG001  # the same
     """Do nothing."""
     return TC_UNSPEC
 
 
 @tc
-def egress(packet: Tc) -> int:  # noqa: ARG001
+def egress(packet: Tc) -> int:  # noqa: ARG001  # the same
     """Do nothing."""
     return TC_UNSPEC
 

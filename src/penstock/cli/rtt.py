@@ -109,7 +109,7 @@ Examples:
     type=click.Choice(["source", "destination"]),
     default="source",
     show_default=True,
-    help="Whose network an RTT counts for: who was timed, or who replied.",
+    help="Whose network an RTT counts for: who replied, or who was replied to.",
 )
 @click.option(
     "--prefix-v4",

@@ -36,7 +36,7 @@ def set_offloads(interface: str, wanted: Mapping[str, bool]) -> None:
     try:
         features = device.get_features()
         for short, on in wanted.items():
-            for name in [name for name in features.keys() if fnmatch(name, _FEATURES[short])]:  # noqa: SIM118
+            for name in [name for name in features.keys() if fnmatch(name, _FEATURES[short])]:  # noqa: SIM118  # no mapping
                 if features.is_available(name):
                     features[name] = on
         device.set_features(features)

@@ -22,12 +22,12 @@ _SUB_BITS: Final = SUB_BUCKETS.bit_length() - 1
 def add_packet(tables: Tables, layers: Layers, counters: Counters) -> None:
     """Count an IP packet for the prefixes of its source and of its destination."""
     length = u64(layers.length)
-    source = _aggregate(tables, layers.source, layers.is_ipv6, counters)
+    source = _aggregate(tables, layers.source, counters, is_ipv6=layers.is_ipv6)
     if source is not None:
         source.sent_packets += 1
         source.sent_bytes += length
         _add_kind(source, layers, length)
-    destination = _aggregate(tables, layers.destination, layers.is_ipv6, counters)
+    destination = _aggregate(tables, layers.destination, counters, is_ipv6=layers.is_ipv6)
     if destination is not None:
         destination.received_packets += 1
         destination.received_bytes += length
@@ -54,7 +54,8 @@ def add_rtt(tables: Tables, key: FlowKey, replier: u32, rtt: u64, counters: Coun
     """Count an RTT for the prefix of the reply's source or destination. `replier`: 0 is the low endpoint."""
     by_source = tables.options.aggregate_by == "source"
     is_low = (replier == 0) == by_source
-    aggregate = _aggregate(tables, key.low if is_low else key.high, key.is_ipv6, counters)
+    address = key.low if is_low else key.high
+    aggregate = _aggregate(tables, address, counters, is_ipv6=key.is_ipv6)
     if aggregate is None:
         return
     if aggregate.rtt_count == 0 or rtt < aggregate.rtt_min:
@@ -88,7 +89,7 @@ def _log2(value: u64) -> u32:
     return place
 
 
-def _aggregate(tables: Tables, address: Address, is_ipv6: bool, counters: Counters) -> Aggregate | None:  # noqa: FBT001
+def _aggregate(tables: Tables, address: Address, counters: Counters, *, is_ipv6: bool) -> Aggregate | None:
     """Return this CPU's sums for the prefix of an address, in the active set."""
     prefix = Prefix()
     _take_prefix(prefix, address, tables.options, is_ipv6=is_ipv6)

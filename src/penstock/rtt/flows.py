@@ -68,7 +68,9 @@ def _is_from_low(layers: Layers, segment: Segment) -> bool:
         return u64(layers.source.low) < u64(layers.destination.low)
     if layers.source.high != layers.destination.high:
         return u64(layers.source.high) < u64(layers.destination.high)
-    return u16(segment.source_port) <= u16(segment.destination_port)
+    if segment.source_port != segment.destination_port:
+        return u16(segment.source_port) < u16(segment.destination_port)
+    return segment.echo == 0  # a host pings itself: its requests are from the low endpoint
 
 
 def _follow_flow(

@@ -23,7 +23,7 @@ POLL: Final = _SECOND // 20
 
 
 class Source(HasFileno, Protocol):
-    """What measures: `Monitor`, which says what these do."""
+    """What measures: `Monitor`, which says what these do, so that nothing has to be said twice (D102)."""
 
     @property
     def interfaces(self) -> Sequence[str]: ...  # noqa: D102
