@@ -62,9 +62,9 @@ def expected(model: Model, operations: list[Arrive | Leave], capacity: int) -> l
     return done
 
 
-def agree(rig: Rig, model: Model, operations: list[Arrive | Leave]) -> None:
+def agree(rig: Rig, model: Model, operations: list[Arrive | Leave], **tunables: int) -> None:
     """Perform operations, then let all leave that wait, in the kernel and in the model."""
-    rig.reset()
+    rig.reset(**tunables)
     end = operations[-1].now if operations else 0
     operations = operations + [Leave(end)] * (rig.packets.capacity + 1)
     done = [(result.serial, result.dropped) for result in rig.run(operations)]

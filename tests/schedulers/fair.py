@@ -12,9 +12,9 @@ backlogs = st.lists(st.lists(st.integers(1, 9018), min_size=1, max_size=60), min
 """Lengths of the packets of each flow, which all come at once."""
 
 
-def shares(rig: Rig, flows: list[list[int]]) -> list[list[int]]:
+def shares(rig: Rig, flows: list[list[int]], **tunables: int) -> list[list[int]]:
     """Bytes that each flow has sent after each packet, as long as all have more to send."""
-    rig.reset()
+    rig.reset(**tunables)
     arrivals = [
         Arrive(0, number, length, dscp=number << 3)
         for packets in itertools.zip_longest(*flows)

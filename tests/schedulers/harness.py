@@ -140,8 +140,8 @@ class Rig:
     def __exit__(self, *exception: object) -> None:
         self._owned.close()
 
-    def reset(self) -> None:
-        """Make all maps as they were when loaded, and set the tunables."""
+    def reset(self, **tunables: int) -> None:
+        """Make all maps as they were when loaded, and set the tunables, these ones to other values."""
         for loaded in self.loaded._maps.values():
             if isinstance(loaded, Shared):
                 loaded.memory[:] = np.zeros((), loaded.memory.dtype)
@@ -149,6 +149,8 @@ class Rig:
                 loaded.clear()
         for tunable, value in self.scheduler.initial.items():
             self.loaded[tunable].value = value
+        for name, value in tunables.items():
+            self.set(name, value)
         self.done = self.arrived = self.left = 0
 
     def set(self, name: str, value: int) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.schedulers.drr import Drr
+from penstock.schedulers.drr import Drr, full_frames
 from tests.schedulers.compare import Model, agree, traffic
 from tests.schedulers.fair import apart, backlogs, shares
 from tests.schedulers.harness import NEEDED, Arrive, Leave, Rig
@@ -77,17 +77,21 @@ def long():
 @settings(max_examples=2000)
 @given(traffic(), st.sampled_from([1514, 3000, 9018, 100_000]))
 def test_as_the_model(rig, operations, quantum):
-    rig.scheduler.initial[rig.scheduler.values["quantum"]] = quantum
-    agree(rig, DrrModel(quantum), operations)
+    agree(rig, DrrModel(quantum), operations, quantum=quantum)
 
 
 @given(backlogs, st.integers(9018, 20_000))
 def test_shares_are_as_near_as_the_paper_says(long, flows, quantum):
     """Theorem: two flows that wait differ by less than a quantum and two largest packets."""
-    long.scheduler.initial[long.scheduler.values["quantum"]] = quantum
-    sent = shares(long, flows)
+    sent = shares(long, flows, quantum=quantum)
     for one, other in itertools.combinations(range(len(flows)), 2):
         assert apart(sent, one, other, [1] * len(flows)) <= quantum + 2 * 9018
+
+
+@pytest.mark.parametrize("text", ["0", "1513", "1k"])
+def test_a_quantum_is_a_frame_at_least(text):
+    with pytest.raises(ValueError, match="at least 1514"):
+        full_frames(text)
 
 
 def test_small_packets_do_not_pay_for_large_ones(long):

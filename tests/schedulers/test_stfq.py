@@ -90,17 +90,10 @@ def test_after_years(aged, operations):
 @given(backlogs, st.lists(st.integers(1, MAX_WEIGHT), min_size=4, max_size=4))
 def test_shares_are_as_near_as_the_paper_says(long, flows, weights):
     """Theorem 1: over any time, two flows that wait differ by one largest packet of each, by weight."""
-    set_weights(long, weights)
-    sent = shares(long, flows)
+    sent = shares(long, flows, **options(weights))
     for one, other in itertools.combinations(range(len(flows)), 2):
         largest = max(flows[one]) / weights[one] + max(flows[other]) / weights[other]
         assert apart(sent, one, other, weights) <= largest + len(sent) / 256
-
-
-def set_weights(rig, weights):
-    rig.scheduler.initial.update(
-        {rig.scheduler.values[name]: weight for name, weight in options(weights).items()}
-    )
 
 
 @pytest.mark.parametrize("text", ["0", "1001", "heavy"])

@@ -54,9 +54,13 @@ class SelfClockedModel(Model):
         return packet
 
 
+def options(weights):
+    return {f"cs{number}": weight for number, weight in enumerate(weights)}
+
+
 @pytest.fixture(scope="module")
 def rig():
-    with Rig(Wfq, CAPACITY, flows=FLOWS, **{f"cs{n}": weight for n, weight in enumerate(WEIGHTS)}) as rig:
+    with Rig(Wfq, CAPACITY, flows=FLOWS, **options(WEIGHTS)) as rig:
         yield rig
 
 
@@ -75,9 +79,7 @@ def test_as_the_model(rig, operations):
 @given(backlogs, st.lists(st.integers(1, MAX_WEIGHT), min_size=4, max_size=4))
 def test_shares_are_as_near_as_the_paper_says(long, flows, weights):
     """Over any time, two flows that wait differ by one largest packet of each, by weight."""
-    scheduler = long.scheduler
-    scheduler.initial.update({scheduler.values[f"cs{n}"]: weight for n, weight in enumerate(weights)})
-    sent = shares(long, flows)
+    sent = shares(long, flows, **options(weights))
     for one, other in itertools.combinations(range(len(flows)), 2):
         largest = max(flows[one]) / weights[one] + max(flows[other]) / weights[other]
         assert apart(sent, one, other, weights) <= largest + len(sent) / 256

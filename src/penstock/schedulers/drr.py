@@ -26,6 +26,18 @@ FOUND: Final = 2
 """And more: the number of the packet's slot."""
 
 
+LEAST_QUANTUM: Final = 1514
+"""A full Ethernet frame, so that almost every turn sends something: the work of a departure is bounded."""
+
+
+def full_frames(text: str) -> int:
+    """Return a size in bytes. ValueError if it is less than LEAST_QUANTUM."""
+    value = size(text)
+    if value < LEAST_QUANTUM:
+        raise ValueError(f"a quantum of {text}: it must be at least {LEAST_QUANTUM} bytes")
+    return value
+
+
 class Flow(Struct):
     """A flow, in a list if it has packets: its turn comes after that of those before."""
 
@@ -49,9 +61,7 @@ class Turns(Struct):
 class Drr(Scheduler):
     """Flows take turns; each may send so many bytes in its turn."""
 
-    quantum = Tunable(
-        size, "1514", "bytes that a flow may send in each turn, at least those of the largest packet"
-    )
+    quantum = Tunable(full_frames, "1514", "bytes that a flow may send in each turn, 1514 or more")
     flows = Parameter(count, "1024", "queues that flows are hashed to")
 
     def setup(self) -> None:

@@ -51,9 +51,9 @@ class VirtualTime(Struct):
 
 
 class Stfq(Scheduler):
-    """Shares the link among flows by weight, in the order in which they would start."""
+    """Shares the link among flows by weight, from 1 to 1000, in the order in which they would start."""
 
-    cs0 = Tunable(weight, "1", "weight of flows of DSCP 0 to 7: up to 1000")
+    cs0 = Tunable(weight, "1", "weight of flows of DSCP 0 to 7")
     cs1 = Tunable(weight, "1", "weight of flows of DSCP 8 to 15")
     cs2 = Tunable(weight, "1", "weight of flows of DSCP 16 to 23")
     cs3 = Tunable(weight, "1", "weight of flows of DSCP 24 to 31")

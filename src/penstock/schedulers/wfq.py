@@ -14,7 +14,7 @@ from penstock.schedulers.stfq import Stfq
 
 
 class Wfq(Stfq):
-    """Shares the link among flows by weight, in the order in which they would finish."""
+    """Shares the link among flows by weight, from 1 to 1000, in the order in which they would finish."""
 
     def rank(self, start: u64, finish: u64) -> u64:
         return finish
