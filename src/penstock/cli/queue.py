@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import signal
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,6 +13,7 @@ import click
 
 from penstock.cli.command import Command, begin_stream
 from penstock.cli.values import complete_interface
+from penstock.queue import units
 
 if TYPE_CHECKING:
     from penstock.queue.scheduler import Scheduler
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
 _LOOK: Final = 0.5
 """Seconds between looks at whether the interfaces are still there."""
+
+_RATE: Final = {"rate": "bits_per_second", "burst": "burst", "overhead": "overhead", "mpu": "least"}
+"""Fields of `Rate`, by option."""
 
 _OWN: Final = "own_"
 """What the names of a scheduler's options begin with among the parameters of its command."""
@@ -94,6 +99,59 @@ def list_schedulers(*, as_json: bool) -> None:
             click.echo(f"    {'--' + option['name']:18}{option['help']} ({default})")
 
 
+_TARGET: Final = click.argument("interface", metavar="IFACE", shell_complete=complete_interface)
+_SETTINGS: Final = click.argument("settings", metavar="[OPTION=VALUE]...", nargs=-1)
+
+
+@command.command(cls=Command)
+@_TARGET
+@click.option("-j", "--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--live", is_flag=True, help="Print the changes every second, until Ctrl-C.")
+def stats(interface: str, *, as_json: bool, live: bool) -> None:
+    """Show what the queue before IFACE counted, by which packets leave."""
+    from penstock.queue.report import changes, table
+
+    found = _ask(interface, {"do": "statistics"})
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    click.echo(table(found))
+    while live:
+        time.sleep(1)
+        before, found = found, _ask(interface, {"do": "statistics"})
+        click.echo(changes(before, found))
+
+
+@command.command("set", cls=Command)
+@_TARGET
+@click.option("--rate", type=Parsed("rate", units.rate), help="What the link carries.")
+@click.option("--burst", type=Parsed("time", units.duration), help="How much link time is made up for.")
+@click.option("--overhead", type=int, help="Bytes of each packet on the link besides its frame's.")
+@click.option("--mpu", type=Parsed("size", units.size), help="Bytes that it has there at least.")
+@_SETTINGS
+def set_(interface: str, settings: tuple[str, ...], **given: int | None) -> None:
+    """Change the rate, or options of the scheduler, of the queue before IFACE, while packets go on."""
+    rate = {_RATE[name]: value for name, value in given.items() if value is not None}
+    if not rate and not settings:
+        raise click.UsageError("nothing to change: give --rate, or an option of the scheduler, target=5ms")
+    _ask(interface, {"do": "set", "rate": rate, "options": _pairs(settings)})
+
+
+def _pairs(settings: tuple[str, ...]) -> dict[str, str]:
+    pairs = [setting.partition("=") for setting in settings]
+    if wrong := [name for name, equals, _ in pairs if not equals]:
+        raise click.UsageError(f"{wrong[0]} is no setting: write OPTION=VALUE, such as target=5ms")
+    return {name.lstrip("-").replace("-", "_"): value for name, _, value in pairs}
+
+
+def _ask(interface: str, request: dict[str, Any]) -> dict[str, Any]:
+    from penstock.kernel.interface import find_interface
+    from penstock.queue.control import ask
+
+    found = find_interface(interface)
+    return ask(found.index, found.name, request)
+
+
 def _described(scheduler: type[Scheduler]) -> dict[str, Any]:
     options = [
         {"name": _flag(name), "default": option.default, "help": option.help, "tunable": option.tunable}
@@ -112,21 +170,20 @@ def _flag(name: str) -> str:
 
 def _run_command(name: str, scheduler: type[Scheduler]) -> click.Command:
     """The command that runs a scheduler: what all have, and its own options."""
-    from penstock.queue import units
     from penstock.queue.catalogue import SchedulerError
 
-    rate, time, size = (Parsed(kind.__name__, kind) for kind in (units.rate, units.duration, units.size))
+    rate, span, size = (Parsed(kind.__name__, kind) for kind in (units.rate, units.duration, units.size))
     interface: dict[str, Any] = {"metavar": "IFACE", "required": True, "shell_complete": complete_interface}
     common = [
         _option("from", "Where packets arrive; may be repeated.", name="sources", multiple=True, **interface),
         _option("to", "Where they leave.", name="target", **interface),
         _option("rate", "What the link carries, such as 100mbit; unlimited if not given.", type=rate),
-        _option("burst", "So much time on the link may be made up for.", type=time, default="1ms"),
+        _option("burst", "So much time on the link may be made up for.", type=span, default="1ms"),
         _option("overhead", "Bytes of each packet on the link besides its frame's.", type=int, default=0),
         _option("mpu", "Bytes that it has there at least.", type=size, default="0"),
         _option("slots", "How many packets may wait.", type=click.IntRange(1, 1 << 20), default=1000),
         _option(
-            "patience", "How long overdue packets are left to those that arrive.", type=time, default="250us"
+            "patience", "How long overdue packets are left to those that arrive.", type=span, default="250us"
         ),
     ]
     own = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import select
 import threading
@@ -22,6 +23,8 @@ _PACKET: Final = bytes(12) + b"\x08\x00" + bytes(50)
 
 _PR_SET_TIMERSLACK: Final = 29  # include/uapi/linux/prctl.h
 _SECOND: Final = 1e9
+
+_log = logging.getLogger(__name__)
 
 
 class Drain:
@@ -46,7 +49,7 @@ class Drain:
         os.close(self._stopping)
 
     def _run(self) -> None:
-        ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
+        _be_punctual()
         files = [self._wake.fileno(), self._stop]
         until = self._memory["until"]
         ready: list[int] = []
@@ -57,3 +60,12 @@ class Drain:
             due = int(until[0])
             wait = None if due == NEVER else max(due - time.monotonic_ns(), 0) / _SECOND
             ready = select.select(files, [], [], wait)[0]
+
+
+def _be_punctual() -> None:
+    """Have the calling thread wake up when it asked for it, also on a busy machine."""
+    ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    except PermissionError:
+        _log.info("the drain may be late on a busy machine: without CAP_SYS_NICE it is no real-time thread")

@@ -31,8 +31,6 @@ class Counts(Struct):
     """Dropped: the scheduler did not take them."""
     overflowed: Traffic
     """Dropped: all slots were in use, also those that `make_room` let go."""
-    dropped: Traffic
-    """Dropped by the scheduler after they waited."""
     crowded: Traffic
     """Dropped: their CPU found the queue busy, and all of its own slots in use."""
     failed: Traffic

@@ -1,0 +1,53 @@
+"""What a queue counted, as lines to read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from penstock.queue.session import LOSSES, SENT
+
+Found = dict[str, Any]
+
+
+def table(found: Found) -> str:
+    """Return everything, a line each."""
+    rate = f"{found['rate'] / 1e6:g} Mbit/s" if found["rate"] else "unlimited"
+    options = " ".join(f"{name}={value}" for name, value in found["options"].items())
+    lines = [f"{found['scheduler']} {options}".rstrip(), f"rate {rate}, {found['waiting']} packets waiting"]
+    lines += [
+        f"{name:12}{found[name]['packets']:14,} packets{found[name]['bytes']:18,} bytes"
+        for name in (*SENT, *LOSSES)
+    ]
+    lines.append(f"{'dropped':12}{found['dropped_by_scheduler']:14,} packets, by the scheduler")
+    passed = ", ".join(
+        f"{number:,} {name.replace('_', ' ')}" for name, number in found["passed"].items() if number
+    )
+    lines.append(f"to the stack: {passed or 'none'}")
+    if waits := _waits(found["sojourn_ns"]):
+        lines.append(f"waited: {waits}")
+    return "\n".join(lines)
+
+
+def changes(before: Found, found: Found) -> str:
+    """Return what happened between two looks, in one line."""
+    new = {name: found[name]["packets"] - before[name]["packets"] for name in (*SENT, *LOSSES)}
+    bits = 8 * sum(found[name]["bytes"] - before[name]["bytes"] for name in SENT)
+    dropped = sum(new[name] for name in LOSSES)
+    dropped += found["dropped_by_scheduler"] - before["dropped_by_scheduler"]
+    ways = ", ".join(f"{new[name]:,} {name}" for name in SENT)
+    return f"{bits / 1e6:9.2f} Mbit  {ways}; {dropped:,} dropped; {found['waiting']:,} waiting"
+
+
+def _waits(buckets: list[int]) -> str:
+    """The median and the 99th percentile, as upper bounds: buckets are powers of two."""
+    total = sum(buckets)
+    if not total:
+        return ""
+    parts: list[str] = []
+    for name, share in (("half", 0.5), ("99 %", 0.99)):
+        below, bucket = 0, 0
+        while below + buckets[bucket] < share * total:
+            below += buckets[bucket]
+            bucket += 1
+        parts.append(f"{name} under {2**bucket / 1e6:.3g} ms")
+    return ", ".join(parts)

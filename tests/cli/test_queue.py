@@ -1,0 +1,171 @@
+"""`penstock queue`, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penstock.lab import Lab, bulk, ping
+from penstock.lab.namespace import LabError
+from tests.kernel.network import xdp_programs
+
+PENSTOCK = str(Path(sys.executable).with_name("penstock"))
+
+MINE = """
+from penstock.lang import u64
+from penstock.queue import PacketPifo, Parameter, QueuedPacket, Scheduler, count
+
+
+class Mine(Scheduler):
+    '''Last in, first out.
+
+    For a test.
+    '''
+
+    step = Parameter(count, "1", "how far ranks are apart")
+
+    def setup(self) -> None:
+        self.waiting = PacketPifo(self.packets)
+
+    def enqueue(self, packet: QueuedPacket, now: u64) -> bool:
+        return self.waiting.push(packet, 0 - now * self.step)
+
+    def dequeue(self, now: u64) -> QueuedPacket | None:
+        return self.waiting.pop()
+"""
+
+
+class Box:
+    """A router between two hosts."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.a, self.m, self.b = lab.host("a"), lab.router("m"), lab.host("b")
+        end, self.source = lab.link(self.a, self.m)
+        self.target, far = lab.link(self.m, self.b)
+        for interface in (end, far):
+            interface.offload(tx=False, tso=False, gso=False)
+            interface.offload(gro=True)
+
+    def run(self, scheduler: str, *arguments: str) -> subprocess.Popen[str]:
+        process = self.start(scheduler, *arguments)
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        assert "Ctrl-C ends it" in line, line + process.stderr.read()
+        return process
+
+    def start(self, scheduler: str, *arguments: str) -> subprocess.Popen[str]:
+        interfaces = ["--from", self.source.name, "--to", self.target.name]
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return self.m.popen([PENSTOCK, "queue", "run", scheduler, *interfaces, *arguments], **pipes)
+
+    def refused(self, scheduler: str, *arguments: str, status: int = 1) -> str:
+        process = self.start(scheduler, *arguments)
+        _, errors = process.communicate(timeout=20)
+        assert process.returncode == status, errors
+        return errors
+
+    def ask(self, *arguments: str) -> str:
+        return self.m.run([PENSTOCK, "queue", *arguments])
+
+
+@pytest.fixture
+def box(lab: Lab) -> Box:
+    return Box(lab)
+
+
+def test_run_stats_set_and_totals(box: Box) -> None:
+    process = box.run("fq_codel", "--rate", "50mbit", "--target", "4ms")
+    with bulk(box.a, box.b, flows=2, seconds=4) as transfer:
+        time.sleep(1)
+        found = json.loads(box.ask("stats", box.target.name, "--json"))
+        assert found["scheduler"] == "FqCodel"
+        assert found["rate"] == 50_000_000
+        assert found["options"]["target"] == 4_000_000
+        assert found["drained"]["packets"] + found["swapped"]["packets"] > 1000
+        box.ask("set", box.target.name, "--rate", "10mbit", "target=3ms")
+        time.sleep(0.5)
+        first = json.loads(box.ask("stats", box.target.name, "--json"))
+        time.sleep(1)
+        second = json.loads(box.ask("stats", box.target.name, "--json"))
+        assert (second["rate"], second["options"]["target"]) == (10_000_000, 3_000_000)
+        sent = [each["drained"]["bytes"] + each["swapped"]["bytes"] for each in (first, second)]
+        assert sent[1] - sent[0] < 10_000_000 / 8 * 1.5
+        assert "to the stack: " in box.ask("stats", box.target.name)
+        assert transfer.wait().failed == 0
+    time.sleep(0.5)
+    quiet = json.loads(box.ask("stats", box.target.name, "--json"))
+    assert sum(quiet["sojourn_ns"]) == quiet["drained"]["packets"] + quiet["swapped"]["packets"]
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert " packets sent (" in errors
+    assert errors.endswith("0 left waiting\n")
+    assert len(ping(box.a, box.b, count=2).rtts_ms) == 2
+
+
+def test_a_file_of_ones_own(box: Box, tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(MINE)
+    process = box.run(str(path), "--step", "2", "--rate", "20mbit")
+    assert len(ping(box.a, box.b, count=3).rtts_ms) == 3
+    assert json.loads(box.ask("stats", box.target.name, "--json"))["options"] == {"step": 2}
+    process.send_signal(signal.SIGTERM)
+    assert "Mine" not in process.communicate(timeout=20)[1]
+    assert process.returncode == 0
+
+
+def test_mistakes_in_a_file(box: Box, tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(MINE.replace("0 - now * self.step", "now / 2"))
+    errors = box.refused(str(path))
+    line = MINE.splitlines().index("        return self.waiting.push(packet, 0 - now * self.step)") + 1
+    assert f"{path}:{line}:" in errors
+    path.write_text(MINE.replace("class Mine(Scheduler)", "class Mine(Schedule)"))
+    assert "cannot import" in box.refused(str(path), status=2)
+    path.write_text("number = 1\n")
+    assert "defines no scheduler" in box.refused(str(path), status=2)
+    assert not xdp_programs(box.source)
+
+
+def test_bad_input(box: Box) -> None:
+    assert "no scheduler fq_code: did you mean fq_codel" in box.refused("fq_code", status=2)
+    assert "a rate of 0: it must be more than 0" in box.refused("fifo", "--rate", "0", status=2)
+    assert "No such option" in box.refused("fifo", "--quantum", "1500", status=2)
+    assert "no interface pst-x" in box.refused("fifo", "--from", "pst-x")
+    assert "'soon' is not a time" in box.refused("codel", "--target", "soon")
+    assert not xdp_programs(box.source)
+
+
+def test_two_on_one_interface(box: Box) -> None:
+    process = box.run("fifo")
+    assert f"process {process.pid} does" in box.refused("fifo")
+    with pytest.raises(LabError, match="no burst that can change"):
+        box.ask("set", box.target.name, "burst=3")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    with pytest.raises(LabError, match="no queue before"):
+        box.ask("stats", box.target.name)
+
+
+def test_an_interface_that_vanishes(box: Box) -> None:
+    process = box.run("fifo", "--rate", "10mbit")
+    box.m.netlink.link("del", index=box.target.index)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert f"{box.target.name} has gone" in errors
+    assert not xdp_programs(box.source)
+
+
+def test_list(box: Box) -> None:
+    found = json.loads(box.ask("list", "--json"))
+    assert found["fq_codel"]["options"][0].keys() == {"name", "default", "help", "tunable"}
+    assert all(scheduler["summary"] for scheduler in found.values())
+    text = box.ask("list")
+    assert all(name in text for name in found)
