@@ -25,7 +25,6 @@ AGAIN: Final = 1
 FOUND: Final = 2
 """And more: the number of the packet's slot."""
 
-
 LEAST_QUANTUM: Final = 1514
 """A full Ethernet frame, so that almost every turn sends something: the work of a departure is bounded."""
 
