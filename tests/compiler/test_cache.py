@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from penstock.compiler import backend
+from penstock.compiler import backend, build, target
 from penstock.compiler.build import compile_unit
 from penstock.compiler.cache import Cache, folder, key_of
 from tests.compiler.make import HERE, binary, const, ret, unit
@@ -155,6 +155,30 @@ def test_other_code_or_positions_are_compiled(compilations):
     compile_unit(program(4))
     compile_unit(program(3, line=2))
     assert len(compilations) == 3
+
+
+def test_damaged_entry_is_compiled_again_and_replaced(compilations, empty_cache):
+    first = compile_unit(program(3))
+    (entry,) = empty_cache.iterdir()
+    entry.write_bytes(entry.read_bytes()[:-1] + b"?")
+    assert compile_unit(program(3)).code == first.code
+    assert len(compilations) == 2
+    compile_unit(program(3))
+    assert len(compilations) == 2
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "other"),
+    [(build, "__version__", "99.0"), (target, "CPU", "v2"), (target, "OPTIONS", target.OPTIONS[:-1])],
+)
+def test_other_versions_and_options_are_compiled(compilations, monkeypatch, place, name, other):
+    monkeypatch.setattr(build, "_surroundings", build._surroundings.__wrapped__)
+    for _ in range(2):
+        compile_unit(program(3))
+    assert len(compilations) == 1
+    monkeypatch.setattr(place, name, other)
+    compile_unit(program(3))
+    assert len(compilations) == 2
 
 
 def test_other_source_text_is_compiled(compilations):

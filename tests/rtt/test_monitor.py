@@ -191,6 +191,17 @@ def test_kernel_and_python_agree_on_buckets(middlebox: Middlebox) -> None:
             assert lower <= rtts.minimum == rtts.mean == rtts.maximum < upper
 
 
+def test_a_network_that_falls_silent_takes_no_room(middlebox: Middlebox) -> None:
+    options = RttOptions(rate_limit=0, aggregate=True, rtt_events=False, flow_events=False)
+    with monitor(middlebox, options) as running:
+        ping(middlebox.a, middlebox.b, count=3)
+        running.detach()
+        assert any(report.rtts for report in running.reports())
+        for table in running._tables.aggregates:
+            assert len(running._loaded[table].read()[0]) == 0
+        assert running.reports() == []
+
+
 def test_prefixes_beyond_the_table_are_summed_up(middlebox: Middlebox) -> None:
     options = RttOptions(rate_limit=0, aggregate=True, rtt_events=False, flow_events=False, prefixes=1)
     with monitor(middlebox, options) as running:

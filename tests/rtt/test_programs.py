@@ -101,3 +101,4 @@ def test_options_cost_nothing_when_off() -> None:
     assert len(ingress(icmp=False).code) < len(default.code)
     assert "own" not in default.map_names
     assert "own" in ingress(local=False).map_names
+    assert "fib_lookup" not in dict(ingress(local=False).helpers), "no look-up of routes"

@@ -43,7 +43,10 @@ def load_btf(blob: bytes) -> Handle:
 
 
 def kernel_functions(names: Collection[str]) -> dict[str, int]:
-    """Return the type numbers of those of the kernel's own functions that it has. Linux 5.4."""
+    """Return the type numbers of those of the kernel's own functions that it has. Linux 5.4.
+
+    KernelError if the kernel tells no types of its own.
+    """
     try:
         blob = _VMLINUX.read_bytes()
     except FileNotFoundError as error:

@@ -100,6 +100,7 @@ class Hash(Map, MutableMapping[K, V]):
         """Store many entries: two NumPy arrays, or two iterables, of the same length.
 
         KernelError if the table is full; what comes before the entry that has no room is stored then.
+        ValueError, and nothing stored, if there are more of one than of the other.
         """
         packed = self._keys.pack_all(keys), self._values.pack_all(values)
         count, others = len(packed[0]) // self._keys.size, len(packed[1]) // self._values.size

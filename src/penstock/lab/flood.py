@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -46,12 +45,13 @@ def flood(
         packets: How many, up to 4 million.
         port: Destination port; 9 is discard.
         seconds: How long, at most.
+
+    Raises:
+        LabError: More packets than there are sources, or the interface does not take them.
     """
     if not 0 < packets <= SOURCES:
         message = f"cannot flood with {packets} packets: each has its own source, of {SOURCES} that there are"
         raise LabError(message)
     order = Order(interface.name, interface.mac, towards.mac, target, port, kind, packets, seconds)
     command = [*_FLOODER, json.dumps(asdict(order))]
-    process = interface.host.popen(command, stdout=subprocess.PIPE)
-    output, _ = process.communicate(timeout=seconds + 20)
-    return Flood(**json.loads(output))
+    return Flood(**json.loads(interface.host.run(command, timeout=seconds + 20)))

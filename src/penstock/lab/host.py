@@ -70,7 +70,7 @@ class Host:
         return output
 
     def address(self, version: Literal[4, 6] = 4) -> str:
-        """Return the first address of the IP version."""
+        """Return the first address of the IP version; `LabError` if there is none yet."""
         for interface in self.interfaces:
             for address in interface.addresses:
                 if address.version == version:

@@ -172,7 +172,10 @@ def ping(
     size: int = 56,
     version: Literal[4, 6] = 4,
 ) -> Ping:
-    """Ping `count` times, every `interval` seconds, with `size` bytes of data. Lost replies are no error."""
+    """Ping `count` times, every `interval` seconds, with `size` bytes of data.
+
+    Lost replies are no error; `LabError` if ping does not even send.
+    """
     flags = ["-c", str(count), "-i", str(interval), "-s", str(size), "-W", "1"]
     command = ["ping", f"-{version}", "-n", *flags, target.address(version)]
     process = source.popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)

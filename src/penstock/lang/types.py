@@ -215,7 +215,7 @@ class ArrayLength:
 
 
 def array(*lengths: int) -> Any:
-    """Give the length of an `Array` field of a Struct, outermost dimension first."""
+    """Give the length of an `Array` field of a Struct, outermost dimension first; ValueError below 1."""
     if not lengths or any(length <= 0 for length in lengths):
         raise ValueError(f"array({', '.join(map(str, lengths))}): give positive lengths")
     return ArrayLength(lengths)
