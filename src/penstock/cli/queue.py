@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from penstock import units
 from penstock.cli.command import Command, begin_stream
 from penstock.cli.values import complete_interface
-from penstock.queue import units
 
 if TYPE_CHECKING:
     from penstock.queue.scheduler import Scheduler

@@ -18,7 +18,7 @@ from penstock.queue.packet_pifo import PacketPifo
 from penstock.queue.packets import Packets, QueuedPacket
 from penstock.queue.pifo import Pifo
 from penstock.queue.scheduler import NEVER, Parameter, Scheduler, Tunable
-from penstock.queue.units import count, duration, rate, size
+from penstock.units import count, duration, rate, size
 
 __all__ = [
     "NEVER",

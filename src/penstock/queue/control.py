@@ -78,7 +78,7 @@ class Control:
             reply = self._answer(request)
         except PenstockError as error:
             reply = {"error": str(error)}
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # whoever asked is told, and the queue goes on
             _log.exception("cannot answer %s", request)
             reply = {"error": f"{type(error).__name__}: {error}"}
         connection.sendall(json.dumps(reply).encode() + b"\n")

@@ -4,7 +4,7 @@ Two parts share one pool of nodes. The window is a circular array of buckets, on
 the last pop on, each a list in FIFO order, under two levels of bits (find first set): constant time.
 The heap takes every rank that is not in the window, in the past or far ahead, and keeps equal ranks in FIFO
 order by a number that counts pushes. A pop takes the lower of the two; if they are equal the heap's is older,
-since the window only moves ahead.
+since a rank that waits in the window stays in it, and so does all that is pushed with it.
 
 PIFO: Sivaraman et al., Programmable Packet Scheduling at Line Rate (SIGCOMM 2016). Circular find-first-set
 queue: Saeed et al., Eiffel (NSDI 2019), here with one window that slides instead of two that take turns.
@@ -133,7 +133,7 @@ class Pifo:
         if inside:
             self._append(state, u32(step) & self.bucket_mask, node)
         else:
-            self._push_heap(step, node, group)
+            self._push_heap(state, step, node)
         return True
 
     def pop(self, group: u32 = 0) -> Item | None:
@@ -217,16 +217,11 @@ class Pifo:
         ahead = u64((bucket - u32(state.first)) & self.bucket_mask)
         return state.heap[0].rank <= state.first + ahead
 
-    @global_subprogram
-    def _push_heap(self, rank: u64, node: u32, group: u32) -> bool:
+    def _push_heap(self, state: PifoState, rank: u64, node: u32) -> None:
         """Put a node into the heap, younger than all that have its rank."""
-        state = self.states.lookup(group)
-        if state is None:
-            return False
         state.pushes += 1
         state.in_heap += 1
         self._rise(state, state.in_heap - 1, rank, state.pushes << self.node_bits | u64(node - 1))
-        return True
 
     @global_subprogram
     def _pop_heap(self, group: u32) -> u32:

@@ -13,7 +13,7 @@ from penstock.lang import ArrayMap, u64
 from penstock.queue.packet_pifo import PacketPifo
 from penstock.queue.packets import QueuedPacket
 from penstock.queue.scheduler import Parameter, Scheduler, Tunable
-from penstock.queue.units import count, duration, rate
+from penstock.units import count, duration, rate
 
 STEP: Final = 8192
 """Of the clock, in ns: departures within one are first in, first out, and up to one late."""

@@ -12,7 +12,7 @@ from penstock.lang import ArrayMap, Struct, global_subprogram, u32, u64
 from penstock.queue.fifo import Fifos
 from penstock.queue.packets import QueuedPacket
 from penstock.queue.scheduler import Parameter, Scheduler, Tunable
-from penstock.queue.units import duration, size
+from penstock.units import duration, size
 
 MAX_DROPS: Final = 64
 """More that are due at one dequeue are dropped at the next."""

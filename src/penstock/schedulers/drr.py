@@ -14,8 +14,8 @@ from penstock.lang import ArrayMap, Global, Struct, global_subprogram, u32, u64
 from penstock.queue.fifo import Fifos
 from penstock.queue.packets import QueuedPacket
 from penstock.queue.scheduler import Parameter, Scheduler, Tunable
-from penstock.queue.units import count, size
 from penstock.schedulers.fq_codel import Longest, longer
+from penstock.units import count, size
 
 VISITS: Final = 64
 """Turns at one dequeue. With a quantum of the largest packet or more, two are enough."""

@@ -13,7 +13,7 @@ from penstock.queue.packet_pifo import PacketPifo
 from penstock.queue.packets import QueuedPacket
 from penstock.queue.scheduler import Scheduler, Tunable
 from penstock.queue.selectors import Selectors
-from penstock.queue.units import duration
+from penstock.units import duration
 
 
 class Edf(Scheduler):

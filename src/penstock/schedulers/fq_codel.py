@@ -13,8 +13,8 @@ from penstock.queue.fifo import Backlog
 from penstock.queue.packets import QueuedPacket
 from penstock.queue.pifo import Pifo
 from penstock.queue.scheduler import Parameter, Tunable
-from penstock.queue.units import count, size
 from penstock.schedulers.codel import Codel
+from penstock.units import count, size
 
 NEW: Final = 0
 OLD: Final = 1

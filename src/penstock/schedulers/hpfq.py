@@ -17,7 +17,7 @@ from penstock.queue.packets import QueuedPacket
 from penstock.queue.pifo import Pifo
 from penstock.queue.scheduler import Parameter, Scheduler, Tunable
 from penstock.queue.selectors import Selectors
-from penstock.queue.units import count
+from penstock.units import count
 
 SCALE: Final = 8
 """Virtual times are in bytes of weight 1, shifted by so many bits."""

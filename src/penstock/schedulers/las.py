@@ -10,8 +10,8 @@ from __future__ import annotations
 from penstock.lang import ArrayMap, Struct, u64
 from penstock.queue.packets import QueuedPacket
 from penstock.queue.scheduler import Tunable
-from penstock.queue.units import duration
 from penstock.schedulers.srpt import Srpt
+from penstock.units import duration
 
 
 class Attained(Struct):

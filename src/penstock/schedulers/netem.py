@@ -1,8 +1,9 @@
 """A network emulator: delay, jitter, loss, duplication, reordering and a rate.
 
 The options mean what they mean in tc-netem(8); see also Hemminger, Network Emulation with NetEm
-(linux.conf.au 2005). Jitter is uniform. Chance comes from splitmix64 (Steele, Lea and Flood, Fast Splittable
-Pseudorandom Number Generators, OOPSLA 2014), so the same seed repeats a run.
+(linux.conf.au 2005). Jitter is uniform; a copy is lost and delayed by a chance of its own. Chance comes from
+splitmix64 (Steele, Lea and Flood, Fast Splittable Pseudorandom Number Generators, OOPSLA 2014), so the same seed
+repeats a run.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from penstock.lang import Global, Struct, u32, u64
 from penstock.queue.packet_pifo import PacketPifo
 from penstock.queue.packets import QueuedPacket
 from penstock.queue.scheduler import Parameter, Scheduler, Tunable
-from penstock.queue.units import count, duration, rate
+from penstock.units import count, duration, rate
 
 STEP: Final = 8192
 """Of the clock, in ns: departures within one are first in, first out, and up to one late."""

@@ -13,7 +13,7 @@ from penstock.queue.fifo import Fifos
 from penstock.queue.packets import QueuedPacket
 from penstock.queue.pifo import Pifo
 from penstock.queue.scheduler import Parameter, Scheduler
-from penstock.queue.units import count
+from penstock.units import count
 
 
 class Srpt(Scheduler):

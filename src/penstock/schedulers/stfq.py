@@ -16,7 +16,7 @@ from penstock.queue.packet_pifo import PacketPifo
 from penstock.queue.packets import QueuedPacket
 from penstock.queue.scheduler import Parameter, Scheduler, Tunable
 from penstock.queue.selectors import Selectors
-from penstock.queue.units import count
+from penstock.units import count
 
 FRACTION: Final = 8
 """Virtual time is in bytes of weight 1, in units of 2**-8: 64 bits last 18 years at 1 Gbit/s."""

@@ -15,7 +15,7 @@ from penstock.queue.packets import QueuedPacket
 from penstock.queue.pifo import Pifo
 from penstock.queue.scheduler import NEVER, Scheduler, Tunable
 from penstock.queue.selectors import Selectors
-from penstock.queue.units import rate, size
+from penstock.units import rate, size
 
 
 class TokenBucket(Scheduler):
@@ -31,7 +31,7 @@ class TokenBucket(Scheduler):
     cs5 = Tunable(rate, "100mbit", "rate of DSCP 40 to 47")
     cs6 = Tunable(rate, "100mbit", "rate of DSCP 48 to 55")
     cs7 = Tunable(rate, "100mbit", "rate of DSCP 56 to 63")
-    burst = Tunable(size, "16kb", "bytes that a class may send at once after a pause")
+    depth = Tunable(size, "16kb", "bytes that a class may send at once after a pause")
 
     def setup(self) -> None:
         self.rates = Selectors([self.values[f"cs{n}"] for n in range(8)])
@@ -70,7 +70,7 @@ class TokenBucket(Scheduler):
         full_at = self.full_at.lookup(number)
         if packet is None or full_at is None:
             return True
-        burst = self._time(u32(self.burst.value), number)
+        full = self._time(u32(self.depth.value), number)
         needed = min(self._time(packet.length, number), burst)
         return self.classes.push(max(full_at.value + needed, now + burst) - burst, u64(number))
 
