@@ -9,7 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import penstock
 from penstock.kernel import features
+from penstock.kernel.attributes import ProgInfo
+from penstock.kernel.handle import object_info
+from penstock.lang import Tc, tc, u32
 from penstock.queue.pifo import MAX_CAPACITY, MAX_WINDOW, Pifo
 from tests.queue.pifo_model import LENGTH, PEEK, POP, PUSH, Kernel, Model
 
@@ -168,6 +172,27 @@ def test_the_largest():
             models.perform(PUSH, 0, chance.getrandbits(64), 0)
         models.drain()
         compare(kernel, models)
+
+
+def test_the_verifier_has_room():
+    """Sixteen rounds of two pops and two pushes, of the largest PIFOs that there can be."""
+    one, other = (Pifo(MAX_CAPACITY, window=MAX_WINDOW, name=name) for name in ("one", "other"))
+
+    @tc
+    def program(packet: Tc) -> int:
+        moved = u32(0)
+        for _ in range(16):
+            item = one.pop()
+            if item is not None and other.push(item.rank, item.value):
+                moved += 1
+            item = other.pop()
+            if item is not None and one.push(item.rank, item.value):
+                moved += 1
+        return moved
+
+    with penstock.load(program) as loaded:
+        assert loaded[program].test_run(bytes(64)).retval == 0
+        assert object_info(loaded[program].fileno(), ProgInfo).verified_insns < 250_000
 
 
 @pytest.mark.parametrize(
