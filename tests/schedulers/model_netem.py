@@ -1,4 +1,7 @@
-"""Netem as its manual page and net/sched/sch_netem.c have it, with the random numbers of splitmix64."""
+"""Netem as its manual page and net/sched/sch_netem.c have it, with the random numbers of splitmix64.
+
+Unlike there, a packet that is doubled may be lost twice.
+"""
 
 from __future__ import annotations
 

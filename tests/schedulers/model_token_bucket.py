@@ -12,18 +12,18 @@ from tests.schedulers.model_clock import NEVER
 
 
 class Bucket:
-    def __init__(self, rate: int, burst: int) -> None:
-        self.rate, self.burst = Fraction(rate, 8 * 10**9), burst
-        self.tokens, self.at = Fraction(burst), 0
+    def __init__(self, rate: int, depth: int) -> None:
+        self.rate, self.depth = Fraction(rate, 8 * 10**9), depth
+        self.tokens, self.at = Fraction(depth), 0
         self.packets = deque[Packet]()
         self.first_since = (0, 0)
 
     def level(self, now: int) -> Fraction:
-        return min(Fraction(self.burst), self.tokens + (now - self.at) * self.rate)
+        return min(Fraction(self.depth), self.tokens + (now - self.at) * self.rate)
 
     def eligible(self) -> Fraction:
         """When the first packet is there, with enough tokens: all there can be, if it is longer."""
-        since, needed = self.first_since[0], min(self.packets[0].length, self.burst)
+        since, needed = self.first_since[0], min(self.packets[0].length, self.depth)
         lacking = needed - self.level(since)
         return since + max(Fraction(0), lacking / self.rate)
 
@@ -34,10 +34,10 @@ class Bucket:
 
 
 class TokenBucketModel(TimedModel):
-    def __init__(self, rates: list[int], burst: int, capacity: int) -> None:
+    def __init__(self, rates: list[int], depth: int, capacity: int) -> None:
         super().__init__()
         self.capacity = capacity
-        self.buckets = [Bucket(rate, burst) for rate in rates]
+        self.buckets = [Bucket(rate, depth) for rate in rates]
         self.order = count()
 
     def enqueue(self, packet: Packet) -> bool:

@@ -13,20 +13,20 @@ pytestmark = NEEDED
 
 RATES = [8 * 10**9 // ns for ns in (1, 2, 5, 10, 20, 100, 1000, 8000)]
 """A whole number of ns for each byte, so that the kernel's times are exact."""
-BURST = 8_000
+DEPTH = 8_000
 CAPACITY = 24
 
 
 @pytest.fixture(scope="module")
 def rig():
-    with Rig(TokenBucket, CAPACITY, burst=BURST, **{f"cs{n}": rate for n, rate in enumerate(RATES)}) as rig:
+    with Rig(TokenBucket, CAPACITY, depth=DEPTH, **{f"cs{n}": rate for n, rate in enumerate(RATES)}) as rig:
         yield rig
 
 
 @settings(max_examples=1000)
 @given(traffic(150))
 def test_as_the_model(rig, operations):
-    agree(rig, TokenBucketModel(RATES, BURST, CAPACITY), operations)
+    agree(rig, TokenBucketModel(RATES, DEPTH, CAPACITY), operations)
 
 
 @pytest.mark.parametrize("rate", [100_000, 3_333_333, 1_000_000_000])

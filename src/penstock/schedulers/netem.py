@@ -2,8 +2,8 @@
 
 The options mean what they mean in tc-netem(8); see also Hemminger, Network Emulation with NetEm
 (linux.conf.au 2005). Jitter is uniform; a copy is lost and delayed by a chance of its own. Chance comes from
-splitmix64 (Steele, Lea and Flood, Fast Splittable Pseudorandom Number Generators, OOPSLA 2014), so the same seed
-repeats a run.
+splitmix64 (Steele, Lea and Flood, Fast Splittable Pseudorandom Number Generators, OOPSLA 2014), so the same
+seed repeats a run.
 """
 
 from __future__ import annotations

@@ -70,9 +70,9 @@ class TokenBucket(Scheduler):
         full_at = self.full_at.lookup(number)
         if packet is None or full_at is None:
             return True
-        full = self._time(u32(self.depth.value), number)
-        needed = min(self._time(packet.length, number), burst)
-        return self.classes.push(max(full_at.value + needed, now + burst) - burst, u64(number))
+        depth = self._time(u32(self.depth.value), number)
+        needed = min(self._time(packet.length, number), depth)
+        return self.classes.push(max(full_at.value + needed, now + depth) - depth, u64(number))
 
     def _time(self, length: u32, number: u32) -> u64:
         """In how many ns a class sends so many bytes."""
