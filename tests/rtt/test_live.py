@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -68,6 +69,13 @@ class TestBoard:
         back = {"source": "10.0.0.2", "destination": "10.0.0.1", "source_port": 2, "destination_port": 1}
         board.update(together(event(**there), event(**back)))
         assert len(board.flows) == 2
+
+    def test_interfaces_have_flows_of_their_own(self) -> None:
+        board = Board()
+        board.update(together(event(ifindex=1, rtt=3), event(ifindex=2, rtt=7)))
+        board.update(event(ifindex=2, kind=EventKind.CLOSING))
+        found = [(state.interface, state.last, state.closed) for state in board.flows.values()]
+        assert found == [(1, 3, False), (2, 7, True)]
 
     def test_rates_are_those_of_the_last_second(self) -> None:
         board = Board()
@@ -193,10 +201,17 @@ class TestCells:
         assert len(fit(Flow(source, 65535, destination, 65535, "TCP"), columns)) <= columns
 
 
-def shown(board: Board, width: int, height: int, totals: Totals = TOTALS, **console: Any) -> str:
+def shown(
+    board: Board,
+    width: int,
+    height: int,
+    totals: Totals = TOTALS,
+    interfaces: Sequence[str] = ("eth0",),
+    **console: Any,
+) -> str:
     out = io.StringIO()
     target = Console(file=out, width=width, height=height, **console)
-    target.print(render(board, totals, interfaces=["eth0"], sort="rate", size=target.size))
+    target.print(render(board, totals, interfaces=interfaces, sort="rate", size=target.size))
     return out.getvalue()
 
 
@@ -211,11 +226,20 @@ class TestScreen:
 
     @pytest.mark.parametrize("width", [80, 100, 132, 200])
     @pytest.mark.parametrize("height", [10, 24, 60])
-    def test_fits(self, board: Board, width: int, height: int) -> None:
-        lines = shown(board, width, height).splitlines()
+    @pytest.mark.parametrize("interfaces", [["eth0"], ["eth0", "veth-15-letters"]])
+    def test_fits(self, board: Board, width: int, height: int, interfaces: list[str]) -> None:
+        lines = shown(board, width, height, interfaces=interfaces).splitlines()
         assert len(lines) == min(height, 4 + 40)
         assert max(len(each.rstrip()) for each in lines) <= width
         assert all(re.search("[▁▂▃▄▅▆▇█]", each) for each in lines[4:])
+
+    def test_each_of_several_interfaces_is_named(self) -> None:
+        board = Board()
+        board.update(event(ifindex=1))
+        board.tick(0)
+        assert re.search(
+            r"^lo +10\.0\.0\.1:443", shown(board, 100, 24, interfaces=["lo", "eth0"]), re.MULTILINE
+        )
 
     def test_losses_are_shown(self, board: Board) -> None:
         assert "nothing missed" in shown(board, 80, 24)

@@ -28,9 +28,13 @@ FORGOTTEN: Final = 20 * _SECOND
 
 @dataclass
 class FlowState:
-    """One direction of a flow. Times and RTTs in ns, rates per second; 0 in `history`: there was no RTT."""
+    """One direction of a flow on one interface. Times and RTTs in ns, rates per second.
+
+    0 in `history`: there was no RTT.
+    """
 
     flow: Flow
+    interface: int
     last: int = 0
     minimum: int = 0
     median: int = 0
@@ -86,22 +90,24 @@ SORTS: Final[dict[str, Callable[[FlowState], float]]] = {
 
 
 class Board:
-    """All flow directions, by what tells them apart."""
+    """All flow directions, by interface and by what tells them apart there."""
 
     def __init__(self) -> None:
-        self.flows: dict[bytes, FlowState] = {}
+        self.flows: dict[tuple[int, bytes], FlowState] = {}
 
     def update(self, events: Events) -> None:
         """Take in events, in their order."""
-        names = ("kind", "timestamp", "rtt", "min_rtt")
+        names = ("ifindex", "kind", "timestamp", "rtt", "min_rtt")
         counters = (events[f"sent_{what}"] + events[f"received_{what}"] for what in ("packets", "bytes"))
         columns = (*(events[name] for name in names), *counters)
-        for key, kind, *figures in zip(flow_keys(events), *(c.tolist() for c in columns), strict=True):
+        rows = zip(flow_keys(events), *(column.tolist() for column in columns), strict=True)
+        for key, interface, kind, *figures in rows:
             if kind == EventKind.RTT:
-                state = self.flows.get(key) or self._add(key)
+                state = self.flows.get((interface, key)) or self._add(interface, key)
                 state.rtt(*figures)
             elif kind == EventKind.CLOSING:
-                for state in filter(None, map(self.flows.get, (key, reverse_key(key)))):
+                both = (interface, key), (interface, reverse_key(key))
+                for state in filter(None, map(self.flows.get, both)):
                     state.closed = True
 
     def tick(self, now: int) -> None:
@@ -114,10 +120,10 @@ class Board:
         """Return the first `count` by one of SORTS."""
         return heapq.nlargest(count, self.flows.values(), key=SORTS[sort])
 
-    def _add(self, key: bytes) -> FlowState:
+    def _add(self, interface: int, key: bytes) -> FlowState:
         if len(self.flows) >= FLOWS:
             oldest = heapq.nsmallest(FLOWS // 4, self.flows, key=lambda key: self.flows[key].seen)
             for each in oldest:
                 del self.flows[each]
-        self.flows[key] = state = FlowState(name_flow(key))
+        self.flows[interface, key] = state = FlowState(name_flow(key), interface)
         return state

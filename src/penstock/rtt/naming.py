@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -87,6 +88,15 @@ def name_address(address: bytes) -> str:
     if address.startswith(_MAPPED):
         return socket.inet_ntop(socket.AF_INET, address[12:])
     return socket.inet_ntop(socket.AF_INET6, address)
+
+
+@cache
+def name_interface(index: int) -> str:
+    """Return the name of an interface, or its number if it has gone meanwhile."""
+    try:
+        return socket.if_indextoname(index)
+    except OSError:
+        return str(index)
 
 
 def name_changes(events: Events) -> list[tuple[str, str, str]]:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from penstock.rtt.board import HISTORY, Board, FlowState
-from penstock.rtt.naming import Flow
+from penstock.rtt.naming import Flow, name_interface
 from penstock.rtt.totals import Totals
 
 BARS: Final = "▁▂▃▄▅▆▇█"
@@ -31,13 +31,18 @@ def render(
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
     wide = width >= _WIDE
     titles = ["last", "min", "median", "p95", *(["pkt/s"] if wide else []), "bit/s"]
-    name_width, line_width = _share(width - len(titles) * (_FIGURE + 1) - 2)
+    where = max(map(len, interfaces)) if len(interfaces) > 1 else 0
+    name_width, line_width = _share(width - len(titles) * (_FIGURE + 1) - 2 - (where + 1 if where else 0))
+    if where:
+        table.add_column("at", width=where, no_wrap=True)
     table.add_column("reply from → to", width=name_width, no_wrap=True)
     for title in titles:
         table.add_column(title, width=_FIGURE, justify="right", no_wrap=True)
     table.add_column("peaks", width=line_width, no_wrap=True)
     for state in board.top(max(height - 4, 1), sort):
-        table.add_row(*_row(state, name_width, line_width, wide=wide), style="dim" if state.closed else "")
+        at = [Text(name_interface(state.interface))] if where else []
+        row = _row(state, name_width, line_width, wide=wide)
+        table.add_row(*at, *row, style="dim" if state.closed else "")
     return Group(*_header(totals, interfaces, sort), table)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import time
 from collections.abc import Sequence
 from functools import cache
@@ -13,7 +12,7 @@ import numpy as np
 
 from penstock.rtt.aggregates import Report, Traffic
 from penstock.rtt.formats.base import Aggregation, Format, in_order
-from penstock.rtt.naming import Events, Flow, name_changes
+from penstock.rtt.naming import Events, Flow, name_changes, name_interface
 
 _BOOL = ("false", "true")
 
@@ -105,11 +104,7 @@ class Json(JsonLines):
 
 @cache
 def _interface(index: int) -> str:
-    try:
-        name = socket.if_indextoname(index)
-    except OSError:  # it has gone meanwhile
-        name = str(index)
-    return f',"interface":{json.dumps(name)}'
+    return f',"interface":{json.dumps(name_interface(index))}'
 
 
 def _aggregation(aggregation: Aggregation) -> str:
