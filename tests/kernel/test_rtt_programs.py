@@ -571,6 +571,12 @@ def test_both_ways_are_one_flow_whatever_the_order_of_the_names(rig: Rig) -> Non
     same.a(102, 500, data=DATA)
     same.b(501, 102)
     assert directions(rig.rtts()) == [("10.9.9.9:1000", "10.9.9.9:2000")]
+    for a, b in (("2001:db8:1::1", "2001:db8:2::1"), ("2001:db8:2::2", "2001:db8:1::2")):
+        twins = rig.connection(a, b, (179, 179))
+        twins.shake_hands()
+        twins.a(102, 500, data=DATA)
+        twins.b(501, 102)
+        assert directions(rig.rtts()) == [(f"{b}:179", f"{a}:179")]
 
 
 def test_interfaces_have_flows_of_their_own(rig: Rig, wire: tuple[Interface, Interface]) -> None:
