@@ -213,3 +213,7 @@ def test_prefixes_beyond_the_table_are_summed_up(middlebox: Middlebox) -> None:
             assert {"0.0.0.0/0", "::/0"} & set(reports)
             assert sent >= 12  # with neighbour discovery
         assert running.totals().missed.keys() == {"packets of prefixes not recorded"}
+        running.detach()
+        for _ in range(2):  # what is left in either set
+            running.reports()
+        assert running.reports() == running.reports() == []
