@@ -14,6 +14,9 @@ from tests.schedulers.model_base import TimedModel
 
 ONE = 1 << 32
 
+MOST = 64
+"""Drops at one dequeue. The RFC sets no limit, a program in the kernel must."""
+
 
 class CodelQueue:
     def __init__(self, target: int, interval: int, mtu: int, drop: Callable[[Packet], None]) -> None:
@@ -57,7 +60,9 @@ class CodelQueue:
         packet, ok_to_drop = self.dodequeue(now)
         if self.dropping:
             self.dropping = ok_to_drop
-            while self.dropping and now >= self.drop_next:
+            for _ in range(MOST):
+                if not self.dropping or now < self.drop_next:
+                    break
                 self.count += 1
                 self.newton_step()
                 if packet.ecn:
