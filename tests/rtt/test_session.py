@@ -51,7 +51,7 @@ class FakeSource:
         self.last = last
         self.vanishing: list[str] = []
         self.detached = False
-        self.sweeps = 0
+        self.sweeps: list[bool] = []
         self._event = os.eventfd(0)
 
     def fileno(self) -> int:
@@ -66,7 +66,7 @@ class FakeSource:
         return [REPORT]
 
     def sweep(self) -> None:
-        self.sweeps += 1
+        self.sweeps.append(self.detached)
 
     def lose_interfaces(self) -> Sequence[str]:
         lost, self.vanishing = self.vanishing, []
@@ -142,6 +142,12 @@ def test_ends_after_a_while() -> None:
     start = time.monotonic()
     Session(FakeSource(), Recorder(), duration=150 * MS).run()
     assert 0.15 <= time.monotonic() - start < 1
+
+
+def test_silent_flows_are_swept_each_second_and_at_the_end() -> None:
+    source = FakeSource()
+    Session(source, Recorder(), duration=2500 * MS).run()
+    assert source.sweeps == [False, False, True], "the last time when nothing comes any more"
 
 
 def test_ends_after_so_many_events() -> None:
