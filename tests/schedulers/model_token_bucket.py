@@ -1,9 +1,8 @@
-"""Token buckets as textbooks have them: tokens are bytes, and fill up evenly."""
+"""Token buckets as textbooks have them: tokens come evenly, up to the depth, and packets take them."""
 
 from __future__ import annotations
 
 from collections import deque
-from fractions import Fraction
 from itertools import count
 
 from tests.schedulers.compare import Packet
@@ -12,32 +11,33 @@ from tests.schedulers.model_clock import NEVER
 
 
 class Bucket:
-    def __init__(self, rate: int, depth: int) -> None:
-        self.rate, self.depth = Fraction(rate, 8 * 10**9), depth
-        self.tokens, self.at = Fraction(depth), 0
+    """Its tokens are counted in the time in which they came: `ns` for each byte."""
+
+    def __init__(self, ns: int, depth: int) -> None:
+        self.ns, self.depth = ns, depth * ns
+        self.tokens, self.at = self.depth, 0
         self.packets = deque[Packet]()
         self.first_since = (0, 0)
 
-    def level(self, now: int) -> Fraction:
-        return min(Fraction(self.depth), self.tokens + (now - self.at) * self.rate)
+    def level(self, now: int) -> int:
+        return min(self.depth, self.tokens + now - self.at)
 
-    def eligible(self) -> Fraction:
+    def eligible(self) -> int:
         """When the first packet is there, with enough tokens: all there can be, if it is longer."""
-        since, needed = self.first_since[0], min(self.packets[0].length, self.depth)
-        lacking = needed - self.level(since)
-        return since + max(Fraction(0), lacking / self.rate)
+        since = self.first_since[0]
+        return since + max(0, min(self.packets[0].length * self.ns, self.depth) - self.level(since))
 
     def send(self, now: int) -> Packet:
         packet = self.packets.popleft()
-        self.tokens, self.at = self.level(now) - packet.length, now
+        self.tokens, self.at = self.level(now) - packet.length * self.ns, now
         return packet
 
 
 class TokenBucketModel(TimedModel):
-    def __init__(self, rates: list[int], depth: int, capacity: int) -> None:
+    def __init__(self, ns: list[int], depth: int, capacity: int) -> None:
         super().__init__()
         self.capacity = capacity
-        self.buckets = [Bucket(rate, depth) for rate in rates]
+        self.buckets = [Bucket(each, depth) for each in ns]
         self.order = count()
 
     def enqueue(self, packet: Packet) -> bool:
@@ -63,7 +63,4 @@ class TokenBucketModel(TimedModel):
 
     def next_due(self, _now: int) -> int:
         bucket = self.next()
-        if bucket is None:
-            return NEVER
-        assert bucket.eligible().denominator == 1
-        return int(bucket.eligible())
+        return bucket.eligible() if bucket is not None else NEVER

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 
-from penstock.schedulers.fq_codel import FqCodel
+from penstock.schedulers.fq_codel import MAX_VISITS, FqCodel, quantum_size
 from tests.schedulers.compare import traffic
-from tests.schedulers.harness import NEEDED, Arrive, Leave, Rig
+from tests.schedulers.harness import NEEDED, Arrive, Leave, NextDue, Rig
 from tests.schedulers.model_base import agree
 from tests.schedulers.model_fq_codel import FqCodelModel
 
@@ -46,3 +46,18 @@ def test_a_full_pool_drops_from_the_head_of_the_longest_queue(rig):
     results = agree(rig, FqCodelModel(**OPTIONS), [*steps, *[Leave(3)] * 3])
     assert results[2 * room].dropped == min(room // 2, 64)
     assert [results[2 * (room + n)].serial for n in (1, 2)] == [0, 2 + 2 * min(room // 2, 64)]
+
+
+def test_a_tiny_quantum_takes_several_dequeues(rig):
+    """Each visits so many queues at most; meanwhile the next packet is due at once."""
+    rig.reset()
+    rig.set("quantum", 1)
+    rig.run([Arrive(0, length=MAX_VISITS + 2)] * 2)
+    results = rig.run([Leave(0), NextDue(0), Leave(0), NextDue(0), Leave(0)])
+    assert [result.serial for result in results] == [0, None, None, None, 1]
+
+
+@pytest.mark.parametrize("text", ["0", "63"])
+def test_what_is_no_quantum(text):
+    with pytest.raises(ValueError, match="at least 64 bytes"):
+        quantum_size(text)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 
-from penstock.schedulers.token_bucket import TokenBucket
+from penstock.schedulers.token_bucket import TokenBucket, bucket_size
 from tests.schedulers.compare import traffic
 from tests.schedulers.harness import NEEDED, Arrive, Leave, NextDue, Rig
 from tests.schedulers.model_base import agree
@@ -11,22 +11,23 @@ from tests.schedulers.model_token_bucket import TokenBucketModel
 
 pytestmark = NEEDED
 
-RATES = [8 * 10**9 // ns for ns in (1, 2, 5, 10, 20, 100, 1000, 8000)]
-"""A whole number of ns for each byte, so that the kernel's times are exact."""
+NS = [1, 2, 5, 10, 20, 100, 1000, 8000]
+"""For each byte; whole numbers, so that the kernel's times are exact."""
 DEPTH = 8_000
 CAPACITY = 24
 
 
 @pytest.fixture(scope="module")
 def rig():
-    with Rig(TokenBucket, CAPACITY, depth=DEPTH, **{f"cs{n}": rate for n, rate in enumerate(RATES)}) as rig:
+    rates = {f"cs{n}": 8 * 10**9 // ns for n, ns in enumerate(NS)}
+    with Rig(TokenBucket, CAPACITY, depth=DEPTH, **rates) as rig:
         yield rig
 
 
-@settings(max_examples=1000)
+@settings(max_examples=2000)
 @given(traffic(150))
 def test_as_the_model(rig, operations):
-    agree(rig, TokenBucketModel(RATES, DEPTH, CAPACITY), operations)
+    agree(rig, TokenBucketModel(NS, DEPTH, CAPACITY), operations)
 
 
 @pytest.mark.parametrize("rate", [100_000, 3_333_333, 1_000_000_000])
@@ -49,3 +50,9 @@ def test_a_class_without_tokens_keeps_no_other_waiting(rig):
     rig.reset()
     rig.run([Arrive(0, length=8000, dscp=dscp) for dscp in (56, 56, 0, 0)])
     assert [result.serial for result in rig.run([Leave(n) for n in (0, 0, 7999, 8000)])] == [0, 2, None, 3]
+
+
+def test_what_is_no_depth():
+    assert bucket_size("1gb") == 1 << 30
+    with pytest.raises(ValueError, match="a depth of 2gb: it must be at most 1gb"):
+        bucket_size("2gb")

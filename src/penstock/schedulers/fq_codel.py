@@ -28,6 +28,18 @@ BATCH: Final = 64
 """Packets dropped at most, when all room is taken, for one search of the longest queue (RFC 8290, 4.1)."""
 
 
+LEAST_QUANTUM: Final = 64
+"""bytes; RFC 8290, 4.3, advises 300 on slow links. With less, packets would take too many visits."""
+
+
+def quantum_size(text: str) -> int:
+    """Return bytes as `size` does. ValueError if they are less than 64."""
+    value = size(text)
+    if value < LEAST_QUANTUM:
+        raise ValueError(f"a quantum of {text}: it must be at least {LEAST_QUANTUM} bytes")
+    return value
+
+
 class Turn(Struct):
     """What a queue may send before it is the next one's turn."""
 
@@ -46,7 +58,7 @@ class FqCodel(Codel):
     """Flows share the link equally; sparse ones wait for none, and CoDel keeps every queue short."""
 
     queues = Parameter(count, "1024", "queues that flows are hashed to")
-    quantum = Tunable(size, "1514", "bytes that a queue may send in its turn")
+    quantum = Tunable(quantum_size, "1514", "bytes that a queue may send in its turn, 64 or more")
 
     def setup(self) -> None:
         self.make_lists(self.queues)

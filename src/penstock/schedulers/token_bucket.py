@@ -9,6 +9,8 @@ Transactions on Networking 6(2), 1998).
 
 from __future__ import annotations
 
+from typing import Final
+
 from penstock.lang import ArrayMap, u16, u32, u64
 from penstock.queue.fifo import Fifos
 from penstock.queue.packets import QueuedPacket
@@ -16,6 +18,17 @@ from penstock.queue.pifo import Pifo
 from penstock.queue.scheduler import NEVER, Scheduler, Tunable
 from penstock.queue.selectors import Selectors
 from penstock.units import rate, size
+
+DEEPEST: Final = 1 << 30
+"""bytes: so that as many bits, times 10**9, fit into 64 bits."""
+
+
+def bucket_size(text: str) -> int:
+    """Return bytes as `size` does. ValueError if they are more than 1 GB."""
+    value = size(text)
+    if value > DEEPEST:
+        raise ValueError(f"a depth of {text}: it must be at most 1gb")
+    return value
 
 
 class TokenBucket(Scheduler):
@@ -31,7 +44,7 @@ class TokenBucket(Scheduler):
     cs5 = Tunable(rate, "100mbit", "rate of DSCP 40 to 47")
     cs6 = Tunable(rate, "100mbit", "rate of DSCP 48 to 55")
     cs7 = Tunable(rate, "100mbit", "rate of DSCP 56 to 63")
-    depth = Tunable(size, "16kb", "bytes that a class may send at once after a pause")
+    depth = Tunable(bucket_size, "16kb", "bytes that a class may send at once after a pause")
 
     def setup(self) -> None:
         self.rates = Selectors([self.values[f"cs{n}"] for n in range(8)])
