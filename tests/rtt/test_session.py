@@ -138,6 +138,12 @@ def test_ends_on_signals(number: signal.Signals) -> None:
     assert sink.calls == ["begin", "events", "events", "end"]
 
 
+def test_signals_are_heeded_once_it_is_ready() -> None:
+    source = FakeSource()
+    assert Session(source, Recorder()).run(lambda: os.kill(os.getpid(), signal.SIGINT)) == TOTALS
+    assert source.detached
+
+
 def test_ends_after_a_while() -> None:
     start = time.monotonic()
     Session(FakeSource(), Recorder(), duration=150 * MS).run()

@@ -156,10 +156,12 @@ def command(context: click.Context, interfaces: tuple[str, ...], **given: Any) -
         limits = {"duration": given["duration"], "count": given["count"], "interval": given["aggregate"]}
         session = Session(monitor, sink, **limits)
         if screen is None:
-            click.echo(f"penstock: measuring on {', '.join(monitor.interfaces)}; Ctrl-C ends it", err=True)
+            begun = f"penstock: measuring on {', '.join(monitor.interfaces)}; Ctrl-C ends it"
+            totals = session.run(lambda: click.echo(begun, err=True))
         else:
             screen.join(session.loop, monitor)
-        click.echo(f"penstock: {session.run()}", err=True)
+            totals = session.run()
+        click.echo(f"penstock: {totals}", err=True)
     if session.failure is not None:
         raise session.failure
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from penstock.errors import KernelError
@@ -90,12 +90,16 @@ class Session:
         if duration is not None:
             self.loop.every(duration, lambda _: self.loop.stop())
 
-    def run(self) -> Totals:
-        """Run to the end, detach, and return the totals. If no interface was left, `failure` is set."""
+    def run(self, ready: Callable[[], object] = lambda: None) -> Totals:
+        """Run to the end, detach, and return the totals. If no interface was left, `failure` is set.
+
+        `ready` is called when signals are heeded: before that, Ctrl-C is Python's.
+        """
         with Signals(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
             self.loop.on(signals, lambda: self._obey(signals.take()))
             self._sink.begin()
             try:
+                ready()
                 self.loop.run()
                 self._finish()
             finally:
