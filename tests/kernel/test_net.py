@@ -290,6 +290,11 @@ def test_data_is_no_option(read: Reader, words: int) -> None:
         assert not seen.has_timestamps
 
 
+def test_the_last_byte_of_an_option_is_in_the_header(read: Reader) -> None:
+    segment = tcp(1, 2, options=b"\1\1\1" + STAMPS + bytes(3), words=8)
+    assert not read(ethernet(ipv4(A, B, 6, segment))).has_timestamps
+
+
 def test_sixteen_options_are_looked_at(read: Reader) -> None:
     assert stamps_of(read, b"\1" * 15 + STAMPS + bytes(3)) == EXPECTED
     assert stamps_of(read, b"\1" * 16 + STAMPS + bytes(2)) is None

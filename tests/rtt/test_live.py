@@ -146,6 +146,14 @@ class TestBoard:
             board.tick(second * SECOND)
         assert [state.flow.destination_port for state in board.top(2, sort)] == [9, 5]
 
+    def test_a_rise_is_above_the_minimum(self) -> None:
+        board = Board()
+        board.update(
+            together(event(source_port=1, rtt=100, min_rtt=90), event(source_port=2, rtt=50, min_rtt=5))
+        )
+        board.tick(0)
+        assert [state.flow.source_port for state in board.top(2, "rise")] == [2, 1]
+
 
 class TestCells:
     @pytest.mark.parametrize(

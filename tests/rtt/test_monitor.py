@@ -14,7 +14,7 @@ from penstock.lab import Lab, exchange, ping
 from penstock.rtt.histogram import LOWER
 from penstock.rtt.linklayer import has_ethernet
 from penstock.rtt.monitor import Monitor
-from penstock.rtt.naming import Events, flow_keys, name_flow
+from penstock.rtt.naming import Events, flow_keys, name_address, name_flow
 from penstock.rtt.options import RttOptions
 from penstock.rtt.records import EventKind
 from tests.conftest import Middlebox
@@ -137,6 +137,16 @@ def test_own_addresses_are_followed(middlebox: Middlebox) -> None:
             running.sweep()
             middlebox.a.popen(["ping", "-c1", "-W1", new]).wait()
             assert len(sources(running.read())) == expected
+
+
+def test_of_a_point_to_point_address_this_hosts_end_is_its_own(middlebox: Middlebox) -> None:
+    own, peer = "198.19.255.2", "198.19.255.3"
+    name = middlebox.towards_b.name
+    middlebox.m.run(["ip", "address", "add", own, "peer", peer, "dev", name])
+    with monitor(middlebox, RttOptions(rate_limit=0, local=False)) as running:
+        found = {name_address(bytes(key)) for key in running._loaded[running._tables.own]}
+    assert own in found
+    assert peer not in found
 
 
 def test_without_ethernet(lab: Lab) -> None:
