@@ -11,6 +11,7 @@ import pytest
 from penstock.errors import KernelError
 from penstock.kernel.interface import find_interface
 from penstock.lab import Lab, exchange, ping
+from penstock.rtt import linklayer
 from penstock.rtt.histogram import LOWER
 from penstock.rtt.linklayer import has_ethernet
 from penstock.rtt.monitor import Monitor
@@ -160,6 +161,14 @@ def test_without_ethernet(lab: Lab) -> None:
             ping(a, b, count=3)
             ping(a, b, count=3, version=6)
             assert len(sources(running.read())) == 6
+
+
+def test_other_kinds_of_link_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    can = linklayer._REQUEST.pack(b"lo", 280)  # ARPHRD_CAN
+    monkeypatch.setattr(linklayer.fcntl, "ioctl", lambda *_: can)
+    message = "cannot measure on lo: its link type 280 is neither Ethernet nor plain IP"
+    with pytest.raises(KernelError, match=message):
+        Monitor(["lo"], ALL)
 
 
 def test_both_kinds_of_link_in_one_run(lab: Lab) -> None:
