@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 from penstock.kernel.attributes import GetId
 from penstock.kernel.syscall import Command, bpf
+
+KINDS = "prog_id", "map_id", "link_id"
 
 
 @dataclass(frozen=True)
@@ -26,8 +31,18 @@ class Objects:
     def __sub__(self, earlier: Objects) -> Objects:
         return Objects(self.programs - earlier.programs, self.maps - earlier.maps, self.links - earlier.links)
 
+    def __or__(self, other: Objects) -> Objects:
+        return Objects(self.programs | other.programs, self.maps | other.maps, self.links | other.links)
+
     def __bool__(self) -> bool:
         return bool(self.programs or self.maps or self.links)
+
+
+def held_by(process: subprocess.Popen[str]) -> Objects:
+    """Return the programs, maps and links that a process has open."""
+    texts = [path.read_text() for path in Path(f"/proc/{process.pid}/fdinfo").iterdir()]
+    found = (re.findall(rf"^{kind}:\s+(\d+)", "\n".join(texts), re.MULTILINE) for kind in KINDS)
+    return Objects(*(frozenset(map(int, numbers)) for numbers in found))
 
 
 def wait_until_gone(new: Objects, seconds: float = 5) -> None:

@@ -16,12 +16,12 @@ from penstock.lab import Host, exchange, ping
 from penstock.lang.program import ProgramKind
 from tests.conftest import Middlebox
 from tests.kernel.assembler import returning
+from tests.kernel.chain_member import Member
 from tests.kernel.network import filters, xdp_programs
-from tests.kernel.objects import Objects, wait_until_gone
+from tests.kernel.objects import held_by, wait_until_gone
 from tests.kernel.rtt_measure import PENSTOCK
 
 XDP_PASS = 2
-KINDS = "prog_id", "map_id", "link_id"
 
 
 def start(host: Host, *arguments: str) -> subprocess.Popen[str]:
@@ -34,13 +34,6 @@ def measuring(host: Host, *arguments: str) -> subprocess.Popen[str]:
     assert process.stderr is not None
     assert "measuring on" in process.stderr.readline()
     return process
-
-
-def held_by(process: subprocess.Popen[str]) -> Objects:
-    """Return the programs, maps and links that a process has open."""
-    texts = [path.read_text() for path in Path(f"/proc/{process.pid}/fdinfo").iterdir()]
-    found = (re.findall(rf"^{kind}:\s+(\d+)", "\n".join(texts), re.MULTILINE) for kind in KINDS)
-    return Objects(*(frozenset(map(int, numbers)) for numbers in found))
 
 
 @pytest.fixture(params=["tc", "xdp"])
@@ -142,3 +135,39 @@ def test_an_xdp_program_of_somebody_else_is_left_alone(middlebox: Middlebox) -> 
         tc.communicate(timeout=20)
         assert tc.returncode == 0, "in tc it disturbs nobody"
         assert xdp_programs(middlebox.towards_a) == before
+
+
+def rtts(process: subprocess.Popen[str]) -> str:
+    """End it, and return its totals."""
+    process.send_signal(signal.SIGINT)
+    return process.communicate(timeout=20)[1]
+
+
+@pytest.mark.parametrize("first", ["rtt", "forward"])
+def test_beside_a_program_that_forwards(middlebox: Middlebox, first: str) -> None:
+    """Each is started first, killed, and started again, while the other goes on."""
+    m, interface = middlebox.m, middlebox.towards_a
+
+    def seen(member: Member) -> int:
+        before = sum(member.counts())
+        assert len(ping(middlebox.a, middlebox.b, count=3).rtts_ms) == 3
+        return sum(member.counts()) - before
+
+    def measure() -> subprocess.Popen[str]:
+        return measuring(m, interface.name, "--ingress=xdp")
+
+    rtt = measure() if first == "rtt" else None
+    with Member("forward", interface).joined() as forward:
+        rtt = rtt or measure()
+        assert seen(forward) >= 3
+        rtt.kill()
+        rtt.communicate()
+        assert seen(forward) >= 3
+        rtt = measure()
+        assert seen(forward) >= 3
+    assert len(ping(middlebox.a, middlebox.b, count=3).rtts_ms) == 3
+    with Member("forward", interface).joined() as forward:
+        assert seen(forward) >= 3
+        assert "9 RTTs" in rtts(rtt), "of all that passed since it was started again"
+        assert seen(forward) >= 3
+    assert not xdp_programs(interface)

@@ -168,6 +168,16 @@ class LinkCreate(Attributes):
 
 
 @structure
+class LinkUpdate(Attributes):
+    """LINK_UPDATE; with BPF_F_REPLACE only if the link has `old_prog_fd`."""
+
+    link_fd: U32
+    new_prog_fd: U32
+    flags: U32
+    old_prog_fd: U32
+
+
+@structure
 class EnableStats(Attributes):
     """ENABLE_STATS; 0 is BPF_STATS_RUN_TIME."""
 

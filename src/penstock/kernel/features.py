@@ -7,8 +7,6 @@ import ctypes
 import errno
 import functools
 import re
-import struct
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -22,10 +20,12 @@ from penstock.kernel.btf import kernel_functions
 from penstock.kernel.capabilities import Capability
 from penstock.kernel.cells import Cells
 from penstock.kernel.handle import Handle
+from penstock.kernel.instruction import instruction
 from penstock.kernel.interface import Interface
 from penstock.kernel.map import Map, create_map
 from penstock.kernel.program import Program
-from penstock.kernel.program_load import SLEEPABLE
+from penstock.kernel.program_load import SLEEPABLE, load_program
+from penstock.kernel.root import ROOT
 from penstock.kernel.statistics import run_statistics
 from penstock.kernel.syscall import Command, bpf
 from penstock.kernel.tcx import attach_tcx
@@ -95,24 +95,19 @@ def using(*features: Feature) -> Generator[None]:
         raise KernelError(f"{error}: this kernel has no {', no '.join(lacking)}") from error.__cause__
 
 
-def _instruction(code: int, dst: int = 0, src: int = 0, offset: int = 0, immediate: int = 0) -> bytes:
-    registers = dst | src << 4 if sys.byteorder == "little" else dst << 4 | src
-    return struct.pack("=BBhi", code, registers, offset, immediate)
-
-
 _MOV, _LESS, _ADD, _CALL, _EXIT = 0xB7, 0xA5, 0x07, 0x85, 0x95
 _STORE, _ATOMIC = 0x7A, 0xDB  # of 64 bits
 _XCHG: Final = 0xE1
-_RETURN: Final = _instruction(_MOV) + _instruction(_EXIT)  # r0 = 0; exit
+_RETURN: Final = instruction(_MOV) + instruction(_EXIT)  # r0 = 0; exit
 
-_SUBPROGRAM: Final = _instruction(_CALL, src=1, immediate=1) + _instruction(_EXIT) + _RETURN
+_SUBPROGRAM: Final = instruction(_CALL, src=1, immediate=1) + instruction(_EXIT) + _RETURN
 _LOOP: Final = (
-    _instruction(_MOV) + _instruction(_ADD, immediate=1) + _instruction(_LESS, offset=-2, immediate=9)
+    instruction(_MOV) + instruction(_ADD, immediate=1) + instruction(_LESS, offset=-2, immediate=9)
 ) + _RETURN
 _EXCHANGE: Final = (
-    _instruction(_MOV, 1)
-    + _instruction(_STORE, 10, offset=-8)
-    + _instruction(_ATOMIC, 10, 1, offset=-8, immediate=_XCHG)
+    instruction(_MOV, 1)
+    + instruction(_STORE, 10, offset=-8)
+    + instruction(_ATOMIC, 10, 1, offset=-8, immediate=_XCHG)
     + _RETURN
 )
 
@@ -143,7 +138,7 @@ def _helper(number: int) -> Callable[[], None]:
     """Probe by calling a helper: without arguments that is refused, but whether it is known is in the log."""
 
     def probe() -> None:
-        code = _instruction(_CALL, immediate=number) + _RETURN
+        code = instruction(_CALL, immediate=number) + _RETURN
         held, log = ctypes.create_string_buffer(code, len(code)), ctypes.create_string_buffer(1 << 12)
         free = ctypes.create_string_buffer(b"GPL")
         attributes = ProgLoad(
@@ -216,6 +211,13 @@ def _xdp_link() -> None:
         pass
 
 
+def _chain() -> None:
+    """Load the root of a chain. On arm64 this came with Linux 6.0."""
+    with contextlib.ExitStack() as owned:
+        maps = {spec: owned.enter_context(Map(spec, create_map(spec))) for spec in ROOT.maps}
+        load_program(ROOT, maps).close()
+
+
 def _tcx() -> None:
     """Attach to no interface: a kernel with TCX looks for it, one without has no such kind of attachment."""
     with _load(_RETURN, ProgramKind.SCHED_CLS) as program:
@@ -271,6 +273,7 @@ XDP_LINKS: Final = Feature("XDP links", "XDP that goes with its process", (5, 9)
 FETCHING_ATOMICS: Final = Feature("atomics with a result", "exchange, compare", (5, 12), _runs(_EXCHANGE))
 FOR_EACH: Final = Feature("map iteration in programs", "for_each", (5, 13), _helper(164))
 TIMERS: Final = Feature("timers", "programs that run by themselves", (5, 15), _helper(169))
+CHAINS: Final = Feature("tail calls in functions", "XDP programs in a chain", (5, 10), _chain)
 TCX: Final = Feature("TCX", "tc programs that go with their process", (6, 6), _tcx)
 CLSACT: Final = Feature("clsact", "tc programs where there is no TCX", (4, 5), _elsewhere(_clsact))
 
@@ -286,6 +289,7 @@ FEATURES: Final = (
     BATCHES,
     RUN_STATISTICS,
     XDP_LINKS,
+    CHAINS,
     FETCHING_ATOMICS,
     FOR_EACH,
     SYSCALL,

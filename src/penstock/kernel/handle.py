@@ -16,6 +16,7 @@ from penstock.kernel.attributes import NAME_LENGTH, GetInfo
 from penstock.kernel.syscall import Command, bpf
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
 
@@ -69,7 +70,7 @@ def _forget(descriptor: int, description: str) -> None:
     warnings.warn(f"{description} was never closed", ResourceWarning, stacklevel=2)
 
 
-def object_info(descriptor: int, kind: type[Info]) -> Info:
+def object_info(descriptor: int, kind: Callable[[], Info]) -> Info:
     """Return what the kernel says of the object behind a descriptor (`MapInfo`, `ProgInfo`, `LinkInfo`)."""
     info = kind()
     with attempt("ask about a BPF object"):

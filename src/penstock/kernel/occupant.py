@@ -1,11 +1,11 @@
-"""Who is there already: the program that holds an interface's XDP hook, and the processes that hold it."""
+"""Who is there already: the program at an interface's XDP hook, and the processes that hold it."""
 
 from __future__ import annotations
 
 import contextlib
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from penstock.kernel.program import program_name
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def xdp_occupant(interface: Interface) -> str:
     """Describe the XDP program on an interface: its name and id, and its owner's where that can be found."""
-    number = _xdp_program(interface)
+    number, _ = xdp_program(interface)
     if number is None:
         return "another XDP program"
     owners = [f"{_command(process)} ({process.name})" for process in _holders(number)]
@@ -23,12 +23,15 @@ def xdp_occupant(interface: Interface) -> str:
     return f"XDP program {program_name(number)} (id {number}){by}"
 
 
-def _xdp_program(interface: Interface) -> int | None:
-    from pyroute2 import IPRoute  # noqa: PLC0415 (slow to import, and only needed here to explain)
+def xdp_program(interface: Interface) -> tuple[int | None, Literal["native", "generic"]]:
+    """Return the number of the XDP program on an interface, if there is one, and its mode."""
+    from pyroute2 import IPRoute, NetlinkError  # noqa: PLC0415 (slow to import, needed where a program is)
 
-    with IPRoute() as netlink:
-        links: Any = cast("Any", netlink).get_links(interface.index)
-        return next((link.get_nested("IFLA_XDP", "IFLA_XDP_PROG_ID") for link in links), None)
+    with IPRoute() as netlink, contextlib.suppress(NetlinkError):  # of an interface that has gone
+        (link,) = cast("Any", netlink).get_links(interface.index)
+        generic = link.get_nested("IFLA_XDP", "IFLA_XDP_SKB_PROG_ID") is not None
+        return link.get_nested("IFLA_XDP", "IFLA_XDP_PROG_ID"), "generic" if generic else "native"
+    return None, "native"
 
 
 def _holders(number: int) -> list[Path]:

@@ -35,6 +35,13 @@ class Statistics:
         """Average; 0 if it never ran."""
         return self.run_time / self.run_count if self.run_count else 0.0
 
+    def __add__(self, other: Statistics) -> Statistics:
+        return Statistics(
+            self.run_time + other.run_time,
+            self.run_count + other.run_count,
+            self.recursion_misses + other.recursion_misses,
+        )
+
     def __sub__(self, earlier: Statistics) -> Statistics:
         return Statistics(
             self.run_time - earlier.run_time,

@@ -26,30 +26,43 @@ _FLAGS: Final = {"native": 1 << 2, "generic": 1 << 1}  # XDP_FLAGS_DRV_MODE, XDP
 
 def attach_xdp(program: Program, interface: Interface, mode: XdpMode) -> BpfLink:
     """Attach a program to an interface of this thread's network namespace; see `Loaded.attach_xdp`."""
+    link = attach_free_xdp(program, interface, mode)
+    if link is None:
+        raise occupied(program, interface)
+    return link
+
+
+def occupied(program: Program, interface: Interface) -> KernelError:
+    """Return the error that says who is there already."""
+    there = xdp_occupant(interface)
+    action = f"attach {program.name} to {interface} as XDP"
+    return KernelError(f"cannot {action}: {there} is there and stays; detach it first")
+
+
+def attach_free_xdp(program: Program, interface: Interface, mode: XdpMode) -> BpfLink | None:
+    """Attach a program, or return None if another is there."""
     if mode != "auto":
         return _attach(program, interface, mode)
     try:
         return _attach(program, interface, "native")
     except KernelError as error:
-        if not isinstance(error.__cause__, OSError) or error.__cause__.errno in _FINAL:
+        if not isinstance(error.__cause__, OSError) or error.__cause__.errno in _FORBIDDEN:
             raise
         _log.warning("%s; using generic mode, which is slower", error)
         return _attach(program, interface, "generic")
 
 
 _OCCUPIED: Final = (errno.EBUSY, errno.EEXIST)
-_FINAL: Final = (*_OCCUPIED, errno.EPERM, errno.EACCES)
+_FORBIDDEN: Final = (errno.EPERM, errno.EACCES)
 """Refusals that generic mode would meet as well."""
 
 
-def _attach(program: Program, interface: Interface, mode: Literal["native", "generic"]) -> BpfLink:
-    action = f"attach {program.name} to {interface} as {mode} XDP"
-    with attempt(action, Capability.NET_ADMIN):
+def _attach(program: Program, interface: Interface, mode: Literal["native", "generic"]) -> BpfLink | None:
+    with attempt(f"attach {program.name} to {interface} as {mode} XDP", Capability.NET_ADMIN):
         try:
             descriptor = create_link(program, interface, _ATTACH_TYPE, _FLAGS[mode])
         except OSError as error:
-            if error.errno not in _OCCUPIED:
-                raise
-            there = xdp_occupant(interface)
-            raise KernelError(f"cannot {action}: {there} is there and stays; detach it first") from error
+            if error.errno in _OCCUPIED:
+                return None
+            raise
     return BpfLink(program.name, interface, f"XDP {mode}", descriptor)

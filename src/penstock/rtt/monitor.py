@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal, Self
 import numpy as np
 
 import penstock
+from penstock.kernel.chain import Chain, join_chain
 from penstock.kernel.interface import Interface, find_interface
 from penstock.kernel.link import Link
 from penstock.kernel.statistics import Statistics
@@ -66,7 +67,7 @@ class Monitor:
             self._collector = Collector(self._loaded, tables) if options.aggregate else None
             self._own = None if options.local else self._own_addresses()
             self.sweep()
-            self._links = {interface.name: self._attach(interface) for interface in self._hooks}
+            self._links = {interface.name: self._attach(interface, owned) for interface in self._hooks}
             self._start = time.monotonic()
             self._owned = owned.pop_all()
         return self
@@ -123,9 +124,17 @@ class Monitor:
                 link.close()
 
     def statistics(self) -> dict[Program, Statistics]:
-        """Return the run-time statistics of each program that is attached, in a fixed order."""
+        """Return the run-time statistics of each program that is attached, in a fixed order.
+
+        The kernel has none of an XDP program in a chain: there it is the whole chain's.
+        """
         programs = [program for hooks in self._hooks.values() for program in self._programs_of(hooks)]
-        return {program: self._loaded[program].statistics() for program in programs}
+        found = {program: self._loaded[program].statistics() for program in programs}
+        for interface, hooks in self._hooks.items():
+            for link in self._links.get(interface.name, ()):
+                if isinstance(link, Chain):
+                    found[hooks.ingress_xdp] += link.statistics()
+        return found
 
     def totals(self) -> Totals:
         """Return what was counted until now."""
@@ -154,10 +163,11 @@ class Monitor:
     def _programs_of(self, hooks: Hooks) -> tuple[Program, Program]:
         return hooks.ingress_xdp if self._ingress == "xdp" else hooks.ingress, hooks.egress
 
-    def _attach(self, interface: Interface) -> list[Link]:
+    def _attach(self, interface: Interface, owned: ExitStack) -> list[Link]:
         arriving, leaving = self._programs_of(self._hooks[interface])
         if self._ingress == "xdp":
-            first = self._loaded.attach_xdp(arriving, interface.index, self._xdp_mode)
+            chain = join_chain(self._loaded[arriving], interface, "measure", self._xdp_mode)
+            first: Link = owned.enter_context(chain)
         else:
             first = self._loaded.attach_tc(arriving, interface.index, "ingress")
         return [first, self._loaded.attach_tc(leaving, interface.index, "egress")]
