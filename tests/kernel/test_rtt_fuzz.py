@@ -143,7 +143,7 @@ def test_packets_are_read_as_the_judge_reads_them(pytestconfig: pytest.Config, h
                 pytest.fail(f"read otherwise by the judge: {first_difference(rig, program, batch)}")
             rtts += check_events(rig, begin, on_egress=hook == "egress")
         assert rig.counters.packets == count
-        assert rtts == rig.counters.rtts > 1000
+        assert rtts == rig.counters.rtts > min(count // 1000, 1000)
     finally:
         rig.close()
 
