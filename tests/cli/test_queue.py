@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,16 @@ class Box:
     def ask(self, *arguments: str) -> str:
         return self.m.run([PENSTOCK, "queue", *arguments])
 
+    def swapped(self, scheduler: str, *options: str) -> bool:
+        """Whether the scheduler was changed: not while packets wait in the one before the last."""
+        try:
+            self.ask("swap", self.target.name, scheduler, *options)
+        except LabError as error:
+            if "packets still wait" not in str(error):
+                raise
+            return False
+        return True
+
 
 @pytest.fixture
 def box(lab: Lab) -> Box:
@@ -91,12 +102,13 @@ def test_run_stats_set_and_totals(box: Box) -> None:
         assert found["drained"]["packets"] + found["swapped"]["packets"] > 1000
         box.ask("set", box.target.name, "--rate", "10mbit", "target=3ms")
         time.sleep(0.5)
+        start = time.monotonic()
         first = json.loads(box.ask("stats", box.target.name, "--json"))
         time.sleep(1)
         second = json.loads(box.ask("stats", box.target.name, "--json"))
         assert (second["rate"], second["options"]["target"]) == (10_000_000, 3_000_000)
         sent = [each["drained"]["bytes"] + each["swapped"]["bytes"] for each in (first, second)]
-        assert sent[1] - sent[0] < 10_000_000 / 8 * 1.5
+        assert (sent[1] - sent[0]) * 8 < 10_500_000 * (time.monotonic() - start)
         assert "to the stack: " in box.ask("stats", box.target.name)
         assert transfer.wait().failed == 0
     time.sleep(0.5)
@@ -108,6 +120,37 @@ def test_run_stats_set_and_totals(box: Box) -> None:
     assert " packets sent (" in errors
     assert errors.endswith("0 left waiting\n")
     assert len(ping(box.a, box.b, count=2).rtts_ms) == 2
+
+
+def test_another_scheduler_takes_over(box: Box, tmp_path: Path) -> None:
+    """TCP goes on through each of them, and every slot is free at the end."""
+    (tmp_path / "mine.py").write_text(MINE)
+    process = box.run("fifo", "--rate", "30mbit", "--slots", "200")
+    with bulk(box.a, box.b, flows=4, seconds=8) as transfer:
+        time.sleep(0.5)
+        for name, *options in (["fq_codel", "target=2ms"], ["drr"], [str(tmp_path / "mine.py")], ["fifo"]):
+            _until(lambda name=name, options=options: box.swapped(name, *options))
+            time.sleep(0.7)
+            found = json.loads(box.ask("stats", box.target.name, "--json"))
+            assert found["scheduler"].lower() == Path(name).stem.replace("_", "")
+        with pytest.raises(LabError, match="no scheduler fiffo: did you mean fifo"):
+            box.ask("swap", box.target.name, "fiffo")
+        with pytest.raises(LabError, match="'x' is not a time"):
+            box.ask("swap", box.target.name, "codel", "target=x")
+        totals = transfer.wait()
+    assert totals.failed == 0
+    assert totals.bytes_sent * 8 / totals.seconds > 20_000_000
+    time.sleep(0.5)
+    assert json.loads(box.ask("stats", box.target.name, "--json"))["waiting"] == 0
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=20)[1].endswith("0 left waiting\n")
+
+
+def _until(done: Callable[[], bool], seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 def test_a_file_of_ones_own(box: Box, tmp_path: Path) -> None:

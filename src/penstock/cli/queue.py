@@ -25,6 +25,8 @@ _LOOK: Final = 0.5
 _RATE: Final = {"rate": "bits_per_second", "burst": "burst", "overhead": "overhead", "mpu": "least"}
 """Fields of `Rate`, by option."""
 
+_DRAINS: Final = click.Choice(["sleep", "poll"])
+
 _OWN: Final = "own_"
 """What the names of a scheduler's options begin with among the parameters of its command."""
 
@@ -128,13 +130,29 @@ def stats(interface: str, *, as_json: bool, live: bool) -> None:
 @click.option("--burst", type=Parsed("time", units.duration), help="How much link time is made up for.")
 @click.option("--overhead", type=int, help="Bytes of each packet on the link besides its frame's.")
 @click.option("--mpu", type=Parsed("size", units.size), help="Bytes that it has there at least.")
+@click.option("--drain", type=_DRAINS, help="What sends when nothing arrives.")
 @_SETTINGS
-def set_(interface: str, settings: tuple[str, ...], **given: int | None) -> None:
+def set_(interface: str, settings: tuple[str, ...], drain: str | None, **given: int | None) -> None:
     """Change the rate, or options of the scheduler, of the queue before IFACE, while packets go on."""
     rate = {_RATE[name]: value for name, value in given.items() if value is not None}
-    if not rate and not settings:
+    if not rate and not settings and drain is None:
         raise click.UsageError("nothing to change: give --rate, or an option of the scheduler, target=5ms")
-    _ask(interface, {"do": "set", "rate": rate, "options": _pairs(settings)})
+    _ask(interface, {"do": "set", "rate": rate, "options": _pairs(settings), "drain": drain})
+
+
+@command.command(cls=Command)
+@_TARGET
+@click.argument("scheduler")
+@_SETTINGS
+def swap(interface: str, scheduler: str, settings: tuple[str, ...]) -> None:
+    """Have another SCHEDULER take over the queue before IFACE, while packets go on.
+
+    What waits leaves first, by the rules of the one before.
+    """
+    from pathlib import Path
+
+    own = str(Path(scheduler).absolute()) if "/" in scheduler or ".py" in scheduler else scheduler
+    _ask(interface, {"do": "swap", "scheduler": own, "options": _pairs(settings)})
 
 
 def _pairs(settings: tuple[str, ...]) -> dict[str, str]:
@@ -185,6 +203,8 @@ def _run_command(name: str, scheduler: type[Scheduler]) -> click.Command:
         _option(
             "patience", "How long overdue packets are left to those that arrive.", type=span, default="250us"
         ),
+        _option("drain", "What sends when nothing arrives: see the guide.", type=_DRAINS, default="sleep"),
+        _option("poll-cpu", "The core for --drain poll to have to itself.", type=click.IntRange(0)),
     ]
     own = [
         _option(_flag(key), each.help, name=_OWN + key, default=each.default)
@@ -212,7 +232,7 @@ def _run(scheduler: type[Scheduler], given: dict[str, Any]) -> None:
 
     options = {name: given[_OWN + name] for name in scheduler.options}
     rate = Rate(given["rate"], given["burst"], given["overhead"], given["mpu"])
-    same = {name: given[name] for name in ("slots", "patience")}
+    same = {name: given[name] for name in ("slots", "patience", "drain", "poll_cpu")}
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
     with Queue(given["sources"], given["target"], scheduler, options=options, rate=rate, **same) as queue:
         begin_stream()

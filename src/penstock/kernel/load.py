@@ -110,6 +110,11 @@ class Loaded:
         """Detach, unload and free everything, the last first. Closing twice is allowed."""
         self._owned.close()
 
+    @property
+    def maps(self) -> Mapping[lang.MapSpec, Map]:
+        """All maps by their specs, to give to another `load`."""
+        return self._maps
+
     def attach_xdp(
         self, program: ProgramSpec | SourceProgram, interface: str | int, mode: XdpMode = "auto"
     ) -> Link:

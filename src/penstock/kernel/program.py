@@ -55,6 +55,13 @@ class Program(Handle):
         """Run the program once on each packet; return what it returned for each. For very many of them."""
         return testrun.run_each(self, packets)
 
+    def send(self, data: bytes, count: int) -> None:
+        """Run an XDP program on `count` frames that really go where it redirects or passes them. Linux 5.18.
+
+        Frames are used again: what the program, or whoever got them, changed in one, it may find there.
+        """
+        testrun.run_live(self, data, count)
+
     def repeated(self, data: bytes) -> testrun.Repeated:
         """Run the program once on a packet, and return what runs it again at little cost."""
         return testrun.Repeated(self, data)

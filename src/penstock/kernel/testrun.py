@@ -30,6 +30,9 @@ _CONTEXTS: Final = {ProgramKind.XDP: (Xdp, 24), ProgramKind.SCHED_CLS: (Tc, 192)
 
 _XDP_DATA_END: Final = 4
 
+_LIVE_FRAMES: Final = 1 << 1  # BPF_F_TEST_XDP_LIVE_FRAMES
+_NAPI_BUDGET: Final = 64
+
 
 @dataclass(frozen=True)
 class TestResult:
@@ -106,6 +109,33 @@ class Repeated:
         """Run it once. OSError if the kernel refuses what it took before."""
         self._attributes.data_size_out = 0  # the kernel writes to it
         bpf(Command.PROG_TEST_RUN, self._attributes)
+
+
+def run_live(program: Program, data: bytes, count: int) -> None:
+    """Run an XDP program on frames that go where it says; see `Program.send`."""
+    _check(program, data)
+    given = np.frombuffer(data, np.uint8)
+    attributes = _live(program.fileno(), given, count)
+    with attempt(f"send {count} frames by {program.name}", Capability.BPF, Capability.NET_ADMIN):
+        bpf(Command.PROG_TEST_RUN, attributes)
+
+
+def poll(descriptor: int, data: bytes, count: int) -> None:
+    """Run an XDP program as `run_live` does, by its descriptor alone."""
+    given = np.frombuffer(data, np.uint8)
+    attributes = _live(descriptor, given, count)
+    bpf(Command.PROG_TEST_RUN, attributes)
+
+
+def _live(descriptor: int, given: npt.NDArray[np.uint8], count: int) -> TestRun:
+    return TestRun(
+        prog_fd=descriptor,
+        data_in=given.ctypes.data,
+        data_size_in=len(given),
+        repeat=count,
+        flags=_LIVE_FRAMES,
+        batch_size=_NAPI_BUDGET,
+    )
 
 
 def call(program: Program) -> int:

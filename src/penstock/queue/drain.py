@@ -31,11 +31,15 @@ class Drain:
     """Runs the drain program when it is due, and sleeps until then, or until a program wakes it."""
 
     def __init__(self, program: Program, state: Global[State], wake: Ring[int]) -> None:
-        self._program = program
+        self._drain = program.repeated(_PACKET)
         self._memory = state.memory
         self._wake = wake
         self._stop, self._stopping = os.pipe2(os.O_CLOEXEC)
         self._thread = threading.Thread(target=self._run, name="drain", daemon=True)
+
+    def run_by(self, program: Program) -> None:
+        """Run another program from now on."""
+        self._drain = program.repeated(_PACKET)
 
     def start(self) -> None:
         """Start the thread, in the network namespace of the calling one."""
@@ -53,10 +57,9 @@ class Drain:
         files = [self._wake.fileno(), self._stop]
         until = self._memory["until"]
         ready: list[int] = []
-        drain = self._program.repeated(_PACKET)
         while self._stop not in ready:
             self._wake.skip()
-            drain.run()
+            self._drain.run()
             due = int(until[0])
             wait = None if due == NEVER else max(due - time.monotonic_ns(), 0) / _SECOND
             ready = select.select(files, [], [], wait)[0]

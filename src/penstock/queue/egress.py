@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Final
 
 from penstock.lang import (
@@ -21,9 +22,9 @@ from penstock.queue.classify import describe
 from penstock.queue.frames import Frames
 from penstock.queue.link import Link
 from penstock.queue.owner import ROOM, Owner
-from penstock.queue.packets import Packets
+from penstock.queue.packets import Packets, QueuedPacket
 from penstock.queue.scheduler import NEVER, Scheduler
-from penstock.queue.statistics import Statistics, count
+from penstock.queue.statistics import Statistics, Traffic, count
 
 BATCH: Final = 64
 """Packets that the drain sends before it lets others have the queue."""
@@ -62,6 +63,12 @@ class Egress:
         self.statistics = Statistics()
         self.state = Global(State, name="state")
         self.wake = RingBuf(u64, _RING, name="wake")
+
+    def run_by(self, scheduler: Scheduler) -> Egress:
+        """Return the same queue with another scheduler."""
+        other = copy(self)
+        other.scheduler = scheduler
+        return other
 
     def arrive(self, packet: Xdp) -> u32:
         """Send a frame, or have it wait; return the XDP action. It is ready to leave: routed, rewritten.
@@ -106,6 +113,36 @@ class Egress:
         state.until = self._due(now)
         if self.owner.release():
             state.until = now
+
+    def poll(self, packet: Xdp) -> u32:
+        """Send one packet that is due in this frame; return the XDP action, XDP_DROP if none is.
+
+        Whether to look is decided without owning the queue, so that those who have packets get it.
+        """
+        now = helpers.ktime_get_ns()
+        idle = self.packets.waiting() == 0 or not self.link.is_free(now)
+        if (idle and not self.owner.has_staged()) or not self.owner.acquire():
+            return XDP_DROP
+        self._absorb(now)
+        action = u32(XDP_DROP)
+        chosen = self._next(now)
+        entry = self.packets.at(chosen - 1) if chosen != 0 else None
+        if entry is not None:
+            if entry.mark != 0:
+                self.frames.mark(chosen - 1, u32(entry.network))
+            if self.frames.put(packet, chosen - 1, entry.length, packet.length):
+                action = self._leaves(entry, self.statistics.counts.value.drained, now)
+            else:
+                self.state.value.held = chosen
+        self.owner.release()
+        return action
+
+    def _leaves(self, entry: QueuedPacket, how: Traffic, now: u64) -> u32:
+        """Count a packet that leaves in the frame at hand; return the XDP action for it."""
+        self.link.send(entry.length, now)
+        self.statistics.left(how, entry.length, now - entry.arrival)
+        self.packets.give_back(entry)
+        return u32(helpers.redirect(self.ifindex))
 
     def _passes_by(self, now: u64) -> bool:
         """Whether a packet may leave without waiting, since none waits and the link is free."""
@@ -179,7 +216,10 @@ class Egress:
         entry = self.packets.at(number)
         if entry is None:
             return False
-        if self.scheduler.enqueue(entry, now):
+        accepted = self.scheduler.enqueue(entry, now)
+        if copy := self.scheduler.made_copy():
+            self.frames.copy(number, copy - 1)
+        if accepted:
             return True
         count(self.statistics.counts.value.refused, entry.length)
         self.packets.give_back(entry)
@@ -203,13 +243,13 @@ class Egress:
         entry = self.packets.at(number)
         if entry is None:
             return XDP_DROP
-        if number + 1 != own and not self.frames.put(packet, number, entry.length, length):
+        if entry.mark != 0:
+            self.frames.mark(number, u32(entry.network))
+        same = number + 1 == own and entry.mark == 0
+        if not same and not self.frames.put(packet, number, entry.length, length):
             self.state.value.held = number + 1
             return XDP_DROP
-        self.link.send(entry.length, now)
-        self.statistics.left(self.statistics.counts.value.swapped, entry.length, now - entry.arrival)
-        self.packets.give_back(entry)
-        return u32(helpers.redirect(self.ifindex))
+        return self._leaves(entry, self.statistics.counts.value.swapped, now)
 
     def _send(self, packet: Tc, number: u32, now: u64) -> None:
         """Send a packet in one of the drain's."""
@@ -217,6 +257,8 @@ class Egress:
         if entry is None:
             return
         counts = self.statistics.counts.value
+        if entry.mark != 0:
+            self.frames.mark(number, u32(entry.network))
         if self.frames.send(packet, number, entry.length, self.ifindex):
             self.link.send(entry.length, now)
             self.statistics.left(counts.drained, entry.length, now - entry.arrival)
@@ -243,7 +285,8 @@ class Egress:
         due = now if state.held != 0 else self.scheduler.next_due(now)
         if due == NEVER:
             return NEVER
-        return max(due, self.link.free_at()) + state.patience
+        # A time that the scheduler chose is to be kept: patience is for the link.
+        return max(due, self.link.free_at() + state.patience)
 
     def _wake(self) -> None:
         record = self.wake.reserve()

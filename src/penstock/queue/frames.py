@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Final, cast
+
 from penstock.lang import Array, ArrayMap, Struct, Tc, Xdp, array, helpers, i32, u8, u32
 from penstock.queue.packets import Packets
 
-SHORTEST = 14
+SHORTEST: Final = 14
 """Bytes of an Ethernet header. No frame is shorter, but the verifier has to see that none is empty."""
 
+_HEADERS: Final = 63
+"""How far into a frame the IP header may begin, behind tags: far less."""
 
-def _slot(size: int) -> type[Struct]:
+
+if TYPE_CHECKING:
+
     class Slot(Struct):
+        """A frame from its Ethernet header on."""
+
+        octets: Array[u8]
+
+
+def _slot(size: int) -> type[Slot]:
+    class Sized(Struct):
         octets: Array[u8] = array(size)
 
-    return Slot
+    return cast("type[Slot]", Sized)
 
 
 class Frames:
@@ -29,6 +42,29 @@ class Frames:
         if slot is None or length > self.size:
             return False
         return helpers.xdp_load_bytes(packet, 0, slot, max(length, SHORTEST)) == 0
+
+    def copy(self, number: u32, to: u32) -> None:
+        """Give a slot the bytes of another."""
+        slot, other = self.table.lookup(number), self.table.lookup(to)
+        if slot is not None and other is not None:
+            other.octets = slot.octets
+
+    def mark(self, number: u32, network: u32) -> None:
+        """Say in a frame's IP header, at `network`, that it met congestion (RFC 3168)."""
+        slot = self.table.lookup(number)
+        if slot is None:
+            return
+        at = network & _HEADERS
+        if slot.octets[at] >> 4 == 6:
+            slot.octets[at + 1] |= 0x30
+            return
+        before = slot.octets[at + 1]
+        slot.octets[at + 1] = before | 3
+        # RFC 1624: the checksum, in ones' complement, is less by as much as the word is more.
+        checksum = u32(slot.octets[at + 10]) << 8 | u32(slot.octets[at + 11])
+        checksum += 0xFFFF - u32((before | 3) - before)
+        checksum = (checksum & 0xFFFF) + (checksum >> 16)
+        slot.octets[at + 10], slot.octets[at + 11] = u8(checksum >> 8), u8(checksum)
 
     def put(self, packet: Xdp, number: u32, length: u32, instead_of: u32) -> bool:
         """Overwrite a frame of `instead_of` bytes with a slot's; False if there is no room behind it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penstock.lang import Global, u64
+from penstock.lang import Global, u32, u64
 from penstock.queue.packets import QueuedPacket
 from penstock.queue.scheduler import NEVER, Scheduler
 
@@ -35,6 +35,10 @@ class Handover(Scheduler):
     def next_due(self, now: u64) -> u64:
         """Return when either may send."""
         return min(self.old.next_due(now), self.new.next_due(now))
+
+    def made_copy(self) -> u32:
+        """Return the number of the new one's copy, and one."""
+        return self.new.made_copy()
 
     def make_room(self, now: u64) -> QueuedPacket | None:
         """Return a packet that the new one drops, or else the old one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar, Generic, Self, TypeVar, overload
 
-from penstock.lang import Global, u64
+from penstock.lang import Global, u32, u64
 from penstock.queue.packets import Packets, QueuedPacket
 
 V = TypeVar("V")
@@ -116,6 +116,13 @@ class Scheduler:
         It is asked when a packet arrives and as many wait as can.
         """
         return None
+
+    def made_copy(self) -> u32:
+        """Return the number of a packet that the last `enqueue` added as a copy of its own, and one, or 0.
+
+        The queue gives it the same bytes.
+        """
+        return 0
 
     def drop(self, packet: QueuedPacket) -> None:
         """Let go of a packet that `dequeue` took out of its queue and will not return; it is counted."""

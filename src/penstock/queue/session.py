@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import secrets
 import socket
-from contextlib import ExitStack, suppress
+import threading
+import time
+from contextlib import ExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
-import penstock
-from penstock.errors import KernelError
+from penstock.errors import KernelError, PenstockError
+from penstock.kernel.chain import join_chain
 from penstock.kernel.interface import find_interface
-from penstock.lang import Tc, Xdp, tc, xdp
 from penstock.queue.bridges import bridged
+from penstock.queue.catalogue import find
 from penstock.queue.control import Control
 from penstock.queue.drain import Drain
 from penstock.queue.egress import Egress, State
-from penstock.queue.forwarding import Bridge, Passed, Router, passed
+from penstock.queue.forwarding import Passed, passed
 from penstock.queue.frames import Frames
+from penstock.queue.generation import Generation
+from penstock.queue.handover import Handover
 from penstock.queue.link import Rate
 from penstock.queue.owner import ROOM, cpus
 from penstock.queue.packets import Packets
+from penstock.queue.poller import Poller
 from penstock.queue.scheduler import NEVER
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
-    from penstock.lang import Global, Program, u64
     from penstock.queue.scheduler import Scheduler
     from penstock.queue.statistics import Counts
 
@@ -40,8 +44,16 @@ SENT: Final = ("bypassed", "swapped", "drained")
 LOSSES: Final = ("refused", "overflowed", "crowded", "failed")
 """The counts of packets that were lost, by why."""
 
+Draining = Literal["sleep", "poll"]
+
 PATIENCE: Final = 250_000
 """ns that an overdue packet is left to those that arrive, by default."""
+
+_GRACE: Final = 0.05
+"""s until no CPU runs a program any more that was replaced."""
+
+_FLUSH: Final = 1.0
+"""s for what waits to leave at the end."""
 
 
 class Queue:
@@ -55,6 +67,8 @@ class Queue:
         rate: What the link behind `target` carries.
         slots: How many packets may wait.
         patience: How long the drain leaves an overdue packet to those that arrive, ns.
+        drain: "sleep": a thread that sleeps until it is needed; "poll": a process that never does.
+        poll_cpu: The core that this one has to itself; None: the kernel's choice.
 
     Interfaces that are ports of one bridge of the kernel's are bridged, others are routed between.
     """
@@ -65,42 +79,42 @@ class Queue:
         target: str,
         scheduler: type[Scheduler],
         *,
-        options: dict[str, str] | None = None,
+        options: Mapping[str, str] | None = None,
         rate: Rate | None = None,
         slots: int = 1000,
         patience: int = PATIENCE,
+        drain: Draining = "sleep",
+        poll_cpu: int | None = None,
     ) -> None:
         self._sources = [find_interface(source) for source in sources]
+        self._target = find_interface(target)
         self._rate = rate or Rate()
         self._patience = patience
-        self._target = find_interface(target)
-        packets = Packets(slots, cpus() * ROOM)
-        try:
-            self.scheduler = scheduler(packets, **(options or {}))
-        except ValueError as error:
-            raise KernelError(f"cannot set up {scheduler.__name__}: {error}") from error
-        self._options = {
-            name: self.scheduler.initial[value] if option.tunable else value
-            for name, option in self.scheduler.options.items()
-            for value in [self.scheduler.values[name]]
-        }
-        self.egress = Egress(self._target.index, packets, Frames(packets, FRAME), self.scheduler)
-        local = bridged(self._sources, self._target)
-        self._forwarding = Router(self.egress) if local is None else Bridge(self.egress, local)
-        self._arrive, self._drain = _programs(self.egress, self._forwarding)
+        self._how: Draining = drain
+        self._poll_cpu = poll_cpu
+        self._packets = Packets(slots, cpus() * ROOM)
+        first = self._scheduler(scheduler, options or {})
+        self.egress = Egress(self._target.index, self._packets, Frames(self._packets, FRAME), first)
+        self._local = bridged(self._sources, self._target)
+        self._changing = threading.Lock()
+        self._handover: Handover | None = None
 
     def __enter__(self) -> Self:
         with ExitStack() as owned:
-            loaded = self._loaded = owned.enter_context(penstock.load(self._arrive, self._drain))
+            self._generations = owned.enter_context(ExitStack())
+            self._now = Generation(self.egress, self._local, self.egress.scheduler, {})
+            self._loaded = self._generations.enter_context(self._now.loaded)
             self._prepare()
-            state = loaded[self.egress.state]
-            drain = Drain(loaded[self._drain], state, loaded[self.egress.wake])
-            drain.start()
-            owned.callback(drain.stop)
+            self._drain = self._start_drain(self._how)
+            owned.callback(self._stop_drain)
+            owned.callback(self._flush)
             control = Control(self._target.index, self._target.name, self._answer)
             owned.callback(control.stop)
             control.start()
-            self._links = [loaded.attach_xdp(self._arrive, source.index) for source in self._sources]
+            self._chains = [
+                owned.enter_context(join_chain(self._now.arrive, source, "forward"))
+                for source in self._sources
+            ]
             self._owned = owned.pop_all()
         return self
 
@@ -109,12 +123,104 @@ class Queue:
     ) -> None:
         self._owned.close()
 
-    def set(self, options: dict[str, str], rate: dict[str, int]) -> None:
+    def swap(self, scheduler: type[Scheduler], options: Mapping[str, str]) -> None:
+        """Have another scheduler take over. What waits leaves first, by the rules of the one before.
+
+        Raises:
+            KernelError: The last such change is still under way, or the options are wrong.
+            CompileError, VerifierError: The scheduler cannot be run. The one before goes on.
+        """
+        with self._changing:
+            if self._handover is not None:
+                raise KernelError(
+                    "cannot change the scheduler: packets still wait in the one before the last"
+                )
+            new = self._scheduler(scheduler, options)
+            self._handover = Handover(self._now.scheduler, new)
+            try:
+                self._install(self._handover, new)
+            except PenstockError:
+                self._handover = None
+                raise
+            self._emptied = 0
+            self._since = time.monotonic()
+
+    def set_drain(self, how: Draining) -> None:
+        """Have packets that no arrival clocks out sent in the other way; none waits for the change."""
+        with self._changing:
+            if how == self._how:
+                return
+            before, self._drain = self._drain, self._start_drain(how)
+            before.stop()
+            self._how = how
+            self._plan()
+
+    def _start_drain(self, how: Draining) -> Drain | Poller:
+        if how == "poll":
+            return Poller(self._now.poll, self._poll_cpu)
+        drain = Drain(self._now.drain, self._loaded[self.egress.state], self._loaded[self.egress.wake])
+        drain.start()
+        return drain
+
+    def _stop_drain(self) -> None:
+        self._drain.stop()
+
+    def _plan(self) -> None:
+        """Tell programs whether there is somebody to wake: not one that polls."""
+        if self._how == "poll":
+            self._loaded[self.egress.state].value.until = 0
+
+    def check(self) -> None:
+        """Do what has to be done now and then: twice a second or so. KernelError if an interface has gone."""
+        for source, chain in zip(self._sources, self._chains, strict=True):
+            if not chain.alive():
+                raise KernelError(f"{source} has gone: the queue ends")
+        if self._target.index not in dict(socket.if_nameindex()):
+            raise KernelError(f"{self._target} has gone: the queue ends")
+        with self._changing:
+            if self._handover is not None and self._is_over(self._handover):
+                self._install(self._handover.new, self._handover.new)
+                self._handover = None
+
+    def _is_over(self, handover: Handover) -> bool:
+        """Whether nothing waits in the old scheduler, nor comes to it from a program that was running."""
+        if time.monotonic() - self._since < _GRACE:
+            return False
+        emptied = self._now.loaded[handover.emptied].value
+        if self._emptied == 0:
+            self._emptied = emptied + 1
+        return emptied > self._emptied or self.waiting() == 0
+
+    def _install(self, runs: Scheduler, tuned: Scheduler) -> None:
+        """Have another generation run the queue from the next packet on."""
+        before = self._now
+        self._now = Generation(self.egress.run_by(runs), self._local, tuned, before.loaded.maps)
+        self._generations.enter_context(self._now.loaded)
+        self._drain.run_by(self._now.poll if self._how == "poll" else self._now.drain)
+        for chain in self._chains:
+            chain.replace(self._now.arrive)
+
+    def _scheduler(self, scheduler: type[Scheduler], options: Mapping[str, str]) -> Scheduler:
+        try:
+            return scheduler(self._packets, **options)
+        except ValueError as error:
+            raise KernelError(f"cannot set up {scheduler.__name__}: {error}") from error
+
+    def _flush(self) -> None:
+        """Let what waits go, once no more arrives: whoever sent it has been told nothing else."""
+        Rate().write(self._loaded[self.egress.link.state].value)
+        state = self._loaded[self.egress.state].value
+        self._loaded[self.egress.link.state].value.ready = state.patience = 0
+        end = time.monotonic() + _FLUSH
+        while self.waiting() and time.monotonic() < end:
+            self._now.drain.test_run(bytes(64))
+
+    def set(self, options: Mapping[str, str], rate: Mapping[str, int]) -> None:
         """Change tunables of the scheduler, and fields of the `Rate`, while packets go on.
 
         KernelError, and nothing is changed, if one of them is none that can change, or not such a value.
         """
-        scheduler = self.scheduler
+        scheduler = self._now.scheduler
         changes: dict[str, int] = {}
         for name, text in options.items():
             option = scheduler.options.get(name)
@@ -127,7 +233,7 @@ class Queue:
             except ValueError as error:
                 raise KernelError(f"cannot change {name}: {error}") from error
         for name, value in changes.items():
-            self._tune(name, value)
+            self._now.tune(name, value)
         self._rate = replace(self._rate, **rate)
         self._rate.write(self._loaded[self.egress.link.state].value)
 
@@ -137,9 +243,10 @@ class Queue:
         packets = {name: getattr(counts, name) for name in (*SENT, *LOSSES)}
         free = self._loaded[self.egress.packets.free].value
         return {
-            "scheduler": type(self.scheduler).__name__,
-            "options": self._options,
+            "scheduler": type(self._now.scheduler).__name__,
+            "options": self._now.options,
             "rate": self._rate.bits_per_second,
+            "drain": self._how,
             "waiting": free.used - free.count,
             **{name: {"packets": each.packets, "bytes": each.bytes} for name, each in packets.items()},
             "dropped_by_scheduler": self._dropped(),
@@ -151,15 +258,18 @@ class Queue:
         """Do what another process asks for."""
         if request.get("do") == "set":
             self.set(request["options"], request["rate"])
+            self.set_drain(request.get("drain") or self._how)
+        elif request.get("do") == "swap":
+            self.swap(find(request["scheduler"]), request["options"])
         return self.statistics()
 
     def describe(self) -> str:
         """Say what it does, in one line."""
         rate = self._rate.bits_per_second
         at = f" at {rate / 1e6:g} Mbit/s" if rate else ""
-        how = "routing" if isinstance(self._forwarding, Router) else "bridging"
+        how = "routing" if self._local is None else "bridging"
         sources = ", ".join(source.name for source in self._sources)
-        return f"{how} {sources} to {self._target}{at}, {type(self.scheduler).__name__}"
+        return f"{how} {sources} to {self._target}{at}, {type(self._now.scheduler).__name__}"
 
     def totals(self) -> str:
         """Say what became of the packets, in one line."""
@@ -175,7 +285,7 @@ class Queue:
     def _dropped(self) -> int:
         """How many packets the scheduler dropped after they waited; some have no code for it."""
         try:
-            return self._loaded[self.egress.packets.dropped].value
+            return self._now.loaded[self.egress.packets.dropped].value
         except KeyError:
             return 0
 
@@ -184,48 +294,18 @@ class Queue:
         free = self._loaded[self.egress.packets.free].value
         return free.used - free.count
 
-    def check(self) -> None:
-        """KernelError if one of the interfaces has gone."""
-        for source, link in zip(self._sources, self._links, strict=True):
-            if not link.alive():
-                raise KernelError(f"{source} has gone: the queue ends")
-        if self._target.index not in dict(socket.if_nameindex()):
-            raise KernelError(f"{self._target} has gone: the queue ends")
-
     def counts(self) -> Counts:
         """Return what was counted until now."""
         return self._loaded[self.egress.statistics.counts].value
-
-    def _tune(self, name: str, value: int) -> None:
-        """Set a tunable; one that no method reads is in no program, and needs no setting."""
-        self._options[name] = value
-        tunable: Global[u64] = self.scheduler.values[name]
-        with suppress(KeyError):
-            self._loaded[tunable].value = value
 
     def _prepare(self) -> None:
         loaded, packets = self._loaded, self.egress.packets
         loaded[self.egress.state].value = State(
             until=NEVER, patience=self._patience, seed=secrets.randbits(64)
         )
+        self._plan()
         self._rate.write(loaded[self.egress.link.state].value)
         stages = loaded[self.egress.owner.stages].memory
         for cpu, stage in enumerate(stages):
             stage["given"] = ROOM
             stage["free"] = range(packets.capacity + cpu * ROOM, packets.capacity + (cpu + 1) * ROOM)
-        for name, value in self._options.items():
-            if self.scheduler.options[name].tunable:
-                self._tune(name, value)
-
-
-def _programs(egress: Egress, forwarding: Bridge | Router) -> tuple[Program, Program]:
-    @xdp
-    def arrive(packet: Xdp) -> int:
-        return forwarding.forward(packet)
-
-    @tc
-    def drain(packet: Tc) -> int:
-        egress.drain(packet)
-        return 0
-
-    return arrive, drain

@@ -19,8 +19,6 @@ class Traffic(Struct):
 class Counts(Struct):
     """Everything since the start. What came in is what went out, what was dropped, and what waits."""
 
-    arrived: Traffic
-    """Given to the queue: forwarded, and not larger than a slot."""
     bypassed: Traffic
     """Sent at once, without waiting in a slot."""
     swapped: Traffic

@@ -63,7 +63,7 @@ class Netem(Scheduler):
         self.state = Global(Emulation, name="emulation")
         self.clock = PacketPifo(self.packets, window=4096, granularity=STEP)
         self.copied = Global(u32, name="copied")
-        """Number and one of a packet that `enqueue` added as a copy; the queue has to copy the bytes."""
+        """What `made_copy` returns."""
 
     def enqueue(self, packet: QueuedPacket, now: u64) -> bool:
         self.copied.value = 0
@@ -76,6 +76,9 @@ class Netem(Scheduler):
 
     def next_due(self, now: u64) -> u64:
         return self.clock.next_due()
+
+    def made_copy(self) -> u32:
+        return self.copied.value
 
     def _copy(self, packet: QueuedPacket, now: u64) -> None:
         """Send a copy of a packet too, if there is room for it."""

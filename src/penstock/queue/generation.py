@@ -1,0 +1,81 @@
+"""The programs that run a queue with one scheduler. Another scheduler is another generation of them."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import penstock
+from penstock.lang import Tc, Xdp, tc, xdp
+from penstock.queue.forwarding import Bridge, Router
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from penstock.kernel.map import Map
+    from penstock.kernel.program import Program as LoadedProgram
+    from penstock.lang import Global, MapSpec, Program, u64
+    from penstock.queue.egress import Egress
+    from penstock.queue.scheduler import Scheduler
+
+
+class Generation:
+    """Programs that are loaded, and the settings of the scheduler that packets which arrive wait in."""
+
+    def __init__(
+        self,
+        egress: Egress,
+        local: Sequence[bytes] | None,
+        scheduler: Scheduler,
+        maps: Mapping[MapSpec, Map],
+    ) -> None:
+        """Load them.
+
+        Args:
+            egress: The queue, with what it is run by.
+            local: This host's addresses on the bridge; None: packets are routed.
+            scheduler: Whose tunables are to be set.
+            maps: Those that exist already, of generations before.
+
+        Raises:
+            CompileError, VerifierError: The scheduler cannot be run.
+            KernelError: The kernel lacks something, or the process a capability.
+        """
+        self.scheduler = scheduler
+        forwarding = Router(egress) if local is None else Bridge(egress, local)
+        arrive, drain, poll = _programs(egress, forwarding)
+        self.loaded = penstock.load(arrive, drain, poll, maps=maps)
+        self.arrive: LoadedProgram = self.loaded[arrive]
+        self.drain: LoadedProgram = self.loaded[drain]
+        self.poll: LoadedProgram = self.loaded[poll]
+        self.options = dict[str, int]()
+        for name, option in scheduler.options.items():
+            value = scheduler.values[name]
+            if option.tunable:
+                self.tune(name, scheduler.initial[value])
+            else:
+                self.options[name] = value
+
+    def tune(self, name: str, value: int) -> None:
+        """Set a tunable; one that no method reads is in no program, and needs no setting."""
+        self.options[name] = value
+        tunable: Global[u64] = self.scheduler.values[name]
+        with suppress(KeyError):
+            self.loaded[tunable].value = value
+
+
+def _programs(egress: Egress, forwarding: Bridge | Router) -> tuple[Program, Program, Program]:
+    @xdp
+    def arrive(packet: Xdp) -> int:
+        return forwarding.forward(packet)
+
+    @tc
+    def drain(packet: Tc) -> int:
+        egress.drain(packet)
+        return 0
+
+    @xdp
+    def poll(packet: Xdp) -> int:
+        return egress.poll(packet)
+
+    return arrive, drain, poll

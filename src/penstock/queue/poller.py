@@ -1,0 +1,71 @@
+"""The drain that polls: one endless run of a program in the kernel, on a core of its own.
+
+It runs in a process of its own, since such a run ends only with its process: this file is that process, given
+the program's descriptor, its parent and the core, and goes when its parent goes, however that ends.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from penstock.kernel.program import Program
+
+_PR_SET_PDEATHSIG: Final = 1  # include/uapi/linux/prctl.h
+_ENDLESS: Final = 1 << 30
+_FRAME: Final = bytes(12) + b"\x08\x00" + bytes(50)
+
+
+class Poller:
+    """Runs a program on frames that go where it says, without a pause, until it is stopped."""
+
+    def __init__(self, program: Program, cpu: int | None = None) -> None:
+        """`cpu`: the core for it; None: the scheduler's choice."""
+        self._cpu = cpu
+        self._process = self._start(program)
+
+    def run_by(self, program: Program) -> None:
+        """Run another program from now on."""
+        before, self._process = self._process, self._start(program)
+        _end(before)
+
+    def start(self) -> None:
+        """Nothing is left to be done: it polls."""
+
+    def stop(self) -> None:
+        """End it."""
+        _end(self._process)
+
+    def _start(self, program: Program) -> subprocess.Popen[bytes]:
+        descriptor = program.fileno()
+        arguments = [descriptor, os.getpid(), -1 if self._cpu is None else self._cpu]
+        command = [sys.executable, "-m", "penstock.queue.poller", *map(str, arguments)]
+        return subprocess.Popen(command, pass_fds=[descriptor], stdin=subprocess.DEVNULL)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+
+
+def main() -> None:
+    """Poll, in the process for it."""
+    from penstock.kernel.testrun import poll  # noqa: PLC0415  # only there
+
+    descriptor, parent, cpu = map(int, sys.argv[1:])
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        return
+    if cpu >= 0:
+        os.sched_setaffinity(0, [cpu])
+    while True:
+        poll(descriptor, _FRAME, _ENDLESS)
+
+
+if __name__ == "__main__":
+    main()
