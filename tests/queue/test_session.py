@@ -214,6 +214,7 @@ def test_an_emulated_delay_is_added(lab: Lab) -> None:
 
 def test_duplicates_are_the_same_bytes(lab: Lab) -> None:
     box = Box(lab, "router")
+    ping(box.a, box.b, count=1)  # so that the kernel knows the neighbours
     with box.queue(Netem, None, options={"delay": "1ms", "duplicate": "100%"}) as queue:
         output = box.a.run(["ping", "-c", "5", "-i", "0.05", "-p", "5a", box.b.address()])
         time.sleep(0.1)
