@@ -58,7 +58,7 @@ class Clocks(Batch):
         self.packets = packets
 
     def dropped(self) -> int:
-        return self.loaded[self.packets.dropped].value
+        return self.loaded[self.packets.free].value.dropped
 
     def in_use(self) -> int:
         free = self.loaded[self.packets.free].value

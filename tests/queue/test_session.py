@@ -136,7 +136,7 @@ def test_ecn_flows_are_marked_and_lose_nothing(box: Box, version: int) -> None:
         bulk(box.a, box.b, flows=4, seconds=2, version=version) as flow,
     ):
         assert flow.wait().failed == 0
-        dropped = queue.statistics()["dropped_by_scheduler"]
+        dropped = queue.statistics()["dropped"]["packets"]
     netstat = _counters(box.b, "/proc/net/netstat")
     marked = netstat["InCEPkts"] if version == 4 else _counters6(box.b)["Ip6InCEPkts"]
     assert marked > 20

@@ -267,8 +267,8 @@ def _performing(rig: Rig) -> Program:  # noqa: C901  # it is one program
         elif operation.kind == LEAVE:
             outcome.number = u64(leave(u32(index)))
         elif not arrive(u32(index)):
-            packets.dropped.value += 1
-        outcome.dropped = packets.dropped.value
+            packets.free.value.dropped += 1
+        outcome.dropped = packets.free.value.dropped
         return 0
 
     @tc

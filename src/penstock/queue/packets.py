@@ -42,10 +42,15 @@ class QueuedPacket(Struct):
 
 
 class FreeSlots(Struct):
-    """A stack of numbers. The first `used` were ever taken; the others need not be on it."""
+    """A stack of numbers. The first `used` were ever taken; the others need not be on it.
+
+    Beside it is counted what schedulers drop.
+    """
 
     used: u32
     count: u32
+    dropped: u64
+    dropped_bytes: u64
 
     if TYPE_CHECKING:
         numbers: Array[u32]
@@ -71,7 +76,6 @@ class Packets:
         self.slots = capacity + spare
         self.table = ArrayMap(QueuedPacket, self.slots, name="packets")
         self.free = Global(_free_slots(size), name="free_slots")
-        self.dropped = Global(u64, name="dropped")
 
     def at(self, number: u32) -> QueuedPacket | None:
         """Return a packet by its number."""
@@ -95,7 +99,8 @@ class Packets:
 
     def drop(self, packet: QueuedPacket) -> None:
         """Let go of a packet that will not leave, and count it."""
-        self.dropped.value += 1
+        self.free.value.dropped += 1
+        self.free.value.dropped_bytes += u64(packet.length)
         self.give_back(packet)
 
     def waiting(self) -> u32:

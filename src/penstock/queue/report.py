@@ -6,6 +6,9 @@ from typing import Any
 
 from penstock.queue.session import LOSSES, SENT
 
+DROPS = (*LOSSES, "dropped")
+"""All that may become of a packet that does not leave; the last is the scheduler's doing."""
+
 Found = dict[str, Any]
 
 
@@ -16,9 +19,8 @@ def table(found: Found) -> str:
     lines = [f"{found['scheduler']} {options}".rstrip(), f"rate {rate}, {found['waiting']} packets waiting"]
     lines += [
         f"{name:12}{found[name]['packets']:14,} packets{found[name]['bytes']:18,} bytes"
-        for name in (*SENT, *LOSSES)
+        for name in (*SENT, *DROPS)
     ]
-    lines.append(f"{'dropped':12}{found['dropped_by_scheduler']:14,} packets, by the scheduler")
     passed = ", ".join(
         f"{number:,} {name.replace('_', ' ')}" for name, number in found["passed"].items() if number
     )
@@ -30,10 +32,9 @@ def table(found: Found) -> str:
 
 def changes(before: Found, found: Found) -> str:
     """Return what happened between two looks, in one line."""
-    new = {name: found[name]["packets"] - before[name]["packets"] for name in (*SENT, *LOSSES)}
+    new = {name: found[name]["packets"] - before[name]["packets"] for name in (*SENT, *DROPS)}
     bits = 8 * sum(found[name]["bytes"] - before[name]["bytes"] for name in SENT)
-    dropped = sum(new[name] for name in LOSSES)
-    dropped += found["dropped_by_scheduler"] - before["dropped_by_scheduler"]
+    dropped = sum(new[name] for name in DROPS)
     ways = ", ".join(f"{new[name]:,} {name}" for name in SENT)
     return f"{bits / 1e6:9.2f} Mbit  {ways}; {dropped:,} dropped; {found['waiting']:,} waiting"
 

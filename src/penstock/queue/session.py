@@ -101,9 +101,10 @@ class Queue:
 
     def __enter__(self) -> Self:
         with ExitStack() as owned:
-            self._generations = owned.enter_context(ExitStack())
             self._now = Generation(self.egress, self._local, self.egress.scheduler, {})
-            self._loaded = self._generations.enter_context(self._now.loaded)
+            self._loaded = owned.enter_context(self._now.loaded)
+            self._generations = list[Generation]()
+            owned.callback(self._forget, but=0)
             self._prepare()
             self._drain = self._start_drain(self._how)
             owned.callback(self._stop_drain)
@@ -181,6 +182,7 @@ class Queue:
             if self._handover is not None and self._is_over(self._handover):
                 self._install(self._handover.new, self._handover.new)
                 self._handover = None
+                self._forget()
 
     def _is_over(self, handover: Handover) -> bool:
         """Whether nothing waits in the old scheduler, nor comes to it from a program that was running."""
@@ -195,10 +197,18 @@ class Queue:
         """Have another generation run the queue from the next packet on."""
         before = self._now
         self._now = Generation(self.egress.run_by(runs), self._local, tuned, before.loaded.maps)
-        self._generations.enter_context(self._now.loaded)
+        self._generations.append(self._now)
         self._drain.run_by(self._now.poll if self._how == "poll" else self._now.drain)
         for chain in self._chains:
             chain.replace(self._now.arrive)
+
+    def _forget(self, but: int = 2) -> None:
+        """Let go of all generations but those of the last change: the first of these has the second's maps.
+
+        The very first generation, which has the maps that all share, stays.
+        """
+        while len(self._generations) > but:
+            self._generations.pop(0).loaded.close()
 
     def _scheduler(self, scheduler: type[Scheduler], options: Mapping[str, str]) -> Scheduler:
         try:
@@ -249,7 +259,7 @@ class Queue:
             "drain": self._how,
             "waiting": free.used - free.count,
             **{name: {"packets": each.packets, "bytes": each.bytes} for name, each in packets.items()},
-            "dropped_by_scheduler": self._dropped(),
+            "dropped": {"packets": free.dropped, "bytes": free.dropped_bytes},
             "passed": {reason.name.lower(): int(self._loaded[passed][reason].sum()) for reason in Passed},
             "sojourn_ns": [int(number) for number in counts.sojourn],
         }
@@ -276,18 +286,11 @@ class Queue:
         counts = self.counts()
         sent = {name: getattr(counts, name).packets for name in SENT}
         lost = {name: getattr(counts, name).packets for name in LOSSES}
-        lost["by the scheduler"] = self._dropped()
+        lost["by the scheduler"] = self._loaded[self._packets.free].value.dropped
         drops = ", ".join(f"{number} {name}" for name, number in lost.items() if number)
         dropped = f"{sum(lost.values())} dropped ({drops})" if drops else "none dropped"
         ways = ", ".join(f"{number} {name}" for name, number in sent.items())
         return f"{sum(sent.values())} packets sent ({ways}); {dropped}; {self.waiting()} left waiting"
-
-    def _dropped(self) -> int:
-        """How many packets the scheduler dropped after they waited; some have no code for it."""
-        try:
-            return self._now.loaded[self.egress.packets.dropped].value
-        except KeyError:
-            return 0
 
     def waiting(self) -> int:
         """Return how many packets wait."""
