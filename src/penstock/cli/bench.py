@@ -12,6 +12,7 @@ import click
 from penstock.cli.command import Command
 
 if TYPE_CHECKING:
+    from penstock.bench.queue import Speed
     from penstock.bench.reader import Intake
     from penstock.bench.rtt import Cost
 
@@ -19,6 +20,7 @@ COST_TITLES: Final = (
     f"{'flows':>6}{'limit':>9}  {'program':12}{'ns/packet':>10}{'empty':>7}{'packets/s':>11}{'RTTs/s':>9}"
     f"{'lost':>6}{'reader':>8}"
 )
+SPEED_TITLES: Final = f"{'case':18}{'bytes':>6}{'Mpps':>9}{'/redirect':>10}{'/kernel':>10}"
 INTAKE_TITLES: Final = f"{'reader':>8}{'offered/s':>12}{'read/s':>12}{'lost':>10}{'CPU':>8}"
 
 
@@ -89,6 +91,29 @@ def rtt(*, as_json: bool, **given: Any) -> None:
         return
     for line in chain([COST_TITLES], map(_cost, measured), ["", INTAKE_TITLES], map(_intake, intakes())):
         click.echo(line)
+
+
+@command.command(cls=Command)
+@click.option("-j", "--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--cases", help="Some of them, with commas between; all, and all schedulers, if not given.")
+@click.option("--sizes", type=Numbers(60), default="64,1500", show_default=True, help="Bytes of a frame.")
+@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Measure so many times.")
+def queue(*, as_json: bool, cases: str | None, sizes: tuple[int, ...], rounds: int) -> None:
+    """Measure how many packets per second one core forwards, with a queue and without. Needs root."""
+    from penstock.bench.queue import BASICS, speeds
+    from penstock.queue.catalogue import names
+
+    measured = speeds(cases.split(",") if cases else [*BASICS, *names()], sizes, rounds)
+    if as_json:
+        click.echo(json.dumps({"results": [asdict(speed) for speed in measured]}, indent=2))
+        return
+    for line in chain([SPEED_TITLES], map(_speed, measured)):
+        click.echo(line)
+
+
+def _speed(speed: Speed) -> str:
+    ratios = (f"{ratio:10.2f}" if ratio else f"{'':10}" for ratio in (speed.of_redirect, speed.of_kernel))
+    return f"{speed.case:18}{speed.size:6}{speed.mpps:9.3f}" + "".join(ratios)
 
 
 def _cost(cost: Cost) -> str:

@@ -23,6 +23,7 @@ _PACKET: Final = bytes(12) + b"\x08\x00" + bytes(50)
 
 _PR_SET_TIMERSLACK: Final = 29  # include/uapi/linux/prctl.h
 _SECOND: Final = 1e9
+_LOOK, _STOP = b"l", b"s"
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ class Drain:
         self._drain = program.repeated(_PACKET)
         self._memory = state.memory
         self._wake = wake
-        self._stop, self._stopping = os.pipe2(os.O_CLOEXEC)
+        self._told, self._tell = os.pipe2(os.O_CLOEXEC)
         self._thread = threading.Thread(target=self._run, name="drain", daemon=True)
 
     def run_by(self, program: Program) -> None:
@@ -45,19 +46,23 @@ class Drain:
         """Start the thread, in the network namespace of the calling one."""
         self._thread.start()
 
+    def look(self) -> None:
+        """Have it look for what is due now."""
+        os.write(self._tell, _LOOK)
+
     def stop(self) -> None:
         """End the thread."""
-        os.write(self._stopping, b"x")
+        os.write(self._tell, _STOP)
         self._thread.join()
-        os.close(self._stop)
-        os.close(self._stopping)
+        os.close(self._told)
+        os.close(self._tell)
 
     def _run(self) -> None:
         _be_punctual()
-        files = [self._wake.fileno(), self._stop]
+        files = [self._wake.fileno(), self._told]
         until = self._memory["until"]
         ready: list[int] = []
-        while self._stop not in ready:
+        while self._told not in ready or os.read(self._told, 1) != _STOP:
             self._wake.skip()
             self._drain.run()
             due = int(until[0])

@@ -37,6 +37,9 @@ class Poller:
     def start(self) -> None:
         """Nothing is left to be done: it polls."""
 
+    def look(self) -> None:
+        """Nothing is left to be done: it always looks."""
+
     def stop(self) -> None:
         """End it."""
         _end(self._process)

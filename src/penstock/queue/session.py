@@ -22,7 +22,7 @@ from penstock.queue.forwarding import Passed, passed
 from penstock.queue.frames import Frames
 from penstock.queue.generation import Generation
 from penstock.queue.handover import Handover
-from penstock.queue.link import Rate
+from penstock.queue.link import FRACTION, Rate
 from penstock.queue.owner import ROOM, cpus
 from penstock.queue.packets import Packets
 from penstock.queue.poller import Poller
@@ -100,6 +100,8 @@ class Queue:
         self._handover: Handover | None = None
 
     def __enter__(self) -> Self:
+        for interface in (*self._sources, self._target):
+            find_interface(interface.name)  # the same as before, and not in another network namespace
         with ExitStack() as owned:
             self._now = Generation(self.egress, self._local, self.egress.scheduler, {})
             self._loaded = owned.enter_context(self._now.loaded)
@@ -245,7 +247,10 @@ class Queue:
         for name, value in changes.items():
             self._now.tune(name, value)
         self._rate = replace(self._rate, **rate)
-        self._rate.write(self._loaded[self.egress.link.state].value)
+        link = self._loaded[self.egress.link.state].value
+        self._rate.write(link)
+        link.ready = min(link.ready, time.monotonic_ns() << FRACTION)  # a slow link may have had to wait long
+        self._drain.look()
 
     def statistics(self) -> dict[str, Any]:
         """Return everything that is counted, and what it runs with, as plain numbers and texts."""
