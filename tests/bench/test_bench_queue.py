@@ -11,7 +11,7 @@ from penstock.cli.main import main
 
 def test_each_case() -> None:
     cases = ["redirect", "kernel", "bypass", "queued_fifo", "queued_random", "drain", "poll", "fq_codel"]
-    found = {speed.case: speed for speed in speeds(cases, [64], rounds=1)}
+    found = {speed.case: speed for speed in speeds(cases, [64], rounds=3)}
     assert list(found) == cases
     for speed in found.values():
         assert 0.05 < speed.mpps < 100

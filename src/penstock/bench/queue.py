@@ -282,7 +282,8 @@ class _Box(ExitStack):
     @contextmanager
     def redirecting(self) -> Generator[None]:
         """Forward by XDP, by the same routes, without a queue."""
-        router = Router(cast("Egress", _Direct(self._out.index)))
+        own = bytes.fromhex(self._into.mac.replace(":", ""))
+        router = Router(cast("Egress", _Direct(self._out.index)), [own])
 
         @xdp
         def forward(packet: Xdp) -> int:

@@ -7,6 +7,7 @@ import json
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -118,10 +119,13 @@ def stats(interface: str, *, as_json: bool, live: bool) -> None:
         click.echo(json.dumps(found, indent=2))
         return
     click.echo(table(found))
-    while live:
-        time.sleep(1)
-        before, found = found, _ask(interface, {"do": "statistics"})
-        click.echo(changes(before, found))
+    start = time.monotonic()
+    with suppress(KeyboardInterrupt):
+        while live:
+            time.sleep(1)
+            before, found = found, _ask(interface, {"do": "statistics"})
+            last, start = start, time.monotonic()
+            click.echo(changes(before, found, start - last))
 
 
 @command.command("set", cls=Command)
@@ -227,18 +231,25 @@ def _option(flag: str, text: str, *, name: str | None = None, **attributes: Any)
 
 
 def _run(scheduler: type[Scheduler], given: dict[str, Any]) -> None:
+    from penstock.errors import KernelError
     from penstock.queue.link import Rate
     from penstock.queue.session import Queue
 
     options = {name: given[_OWN + name] for name in scheduler.options}
-    rate = Rate(given["rate"], given["burst"], given["overhead"], given["mpu"])
+    try:
+        rate = Rate(given["rate"], given["burst"], given["overhead"], given["mpu"])
+    except ValueError as error:
+        raise KernelError(f"cannot shape a link so: {error}") from error
     same = {name: given[name] for name in ("slots", "patience", "drain", "poll_cpu")}
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
     with Queue(given["sources"], given["target"], scheduler, options=options, rate=rate, **same) as queue:
         begin_stream()
         click.echo(f"penstock: {queue.describe()}; Ctrl-C ends it", err=True)
-        _wait(queue)
-        click.echo(f"penstock: {queue.totals()}", err=True)
+        try:
+            _wait(queue)
+        finally:
+            queue.finish()
+            click.echo(f"penstock: {queue.totals()}", err=True)
 
 
 def _wait(queue: Queue) -> None:

@@ -46,12 +46,13 @@ def find(which: str) -> type[Scheduler]:
 
 def _load(path: Path) -> ModuleType:
     """Import a file as a module of its own; other files beside it can be imported by it."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    name = f"penstock.schedulers.file.{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None or not path.is_file():
         raise SchedulerError(f"cannot read {path}: no such file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    sys.path.insert(0, str(path.parent.absolute()))
+    sys.modules[name] = module
+    sys.path.append(str(path.parent.absolute()))
     try:
         spec.loader.exec_module(module)
     except PenstockError:
@@ -59,7 +60,7 @@ def _load(path: Path) -> ModuleType:
     except Exception as error:
         raise SchedulerError(f"cannot import {path}: {type(error).__name__}: {error}") from error
     finally:
-        sys.path.pop(0)
+        sys.path.pop()
     return module
 
 

@@ -13,6 +13,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from penstock.errors import KernelError, PenstockError
@@ -90,6 +91,9 @@ def ask(ifindex: int, interface: str, request: dict[str, Any]) -> dict[str, Any]
         connection.settimeout(_TIMEOUT)
         try:
             connection.connect(_address(ifindex))
+            _, user, _ = _peer(connection)
+            if user not in (0, os.geteuid()):
+                raise KernelError(f"cannot ask the queue before {interface}: user {user} runs it, not you")
             connection.sendall(json.dumps(request).encode() + b"\n")
             line = _line(connection)
         except ConnectionRefusedError:
@@ -117,7 +121,8 @@ def _peer(connection: socket.socket) -> tuple[int, int, int]:
 
 
 def _owner(ifindex: int) -> int:
-    """The process that listens."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+    """The process that listens; 0 if it is not there yet, or not any more."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection, suppress(OSError):
         connection.connect(_address(ifindex))
         return _peer(connection)[0]
+    return 0

@@ -46,6 +46,10 @@ class Drain:
         """Start the thread, in the network namespace of the calling one."""
         self._thread.start()
 
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self._thread.is_alive()
+
     def look(self) -> None:
         """Have it look for what is due now."""
         os.write(self._tell, _LOOK)

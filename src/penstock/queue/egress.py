@@ -22,7 +22,7 @@ from penstock.queue.classify import describe
 from penstock.queue.frames import Frames
 from penstock.queue.link import Link
 from penstock.queue.owner import ROOM, Owner
-from penstock.queue.packets import Packets, QueuedPacket
+from penstock.queue.packets import NO_GENERATION, Packets, QueuedPacket
 from penstock.queue.scheduler import NEVER, Scheduler
 from penstock.queue.statistics import Statistics, Traffic, count
 
@@ -58,16 +58,18 @@ class Egress:
         self.packets = packets
         self.frames = frames
         self.scheduler = scheduler
+        self.generation = 0
         self.owner = Owner()
         self.link = Link()
         self.statistics = Statistics()
         self.state = Global(State, name="state")
         self.wake = RingBuf(u64, _RING, name="wake")
 
-    def run_by(self, scheduler: Scheduler) -> Egress:
-        """Return the same queue with another scheduler."""
+    def run_by(self, scheduler: Scheduler, generation: int) -> Egress:
+        """Return the same queue with another scheduler, in which packets are of that generation."""
         other = copy(self)
         other.scheduler = scheduler
+        other.generation = generation
         return other
 
     def arrive(self, packet: Xdp) -> u32:
@@ -81,7 +83,7 @@ class Egress:
             if self.owner.has_staged():
                 self._absorb(now)
             if self._passes_by(now):
-                self.link.send(length, now)
+                self.link.send(length, now, now)
                 count(self.statistics.counts.value.bypassed, length)
                 self._done(now)
                 return u32(helpers.redirect(self.ifindex))
@@ -128,8 +130,7 @@ class Egress:
         chosen = self._next(now)
         entry = self.packets.at(chosen - 1) if chosen != 0 else None
         if entry is not None:
-            if entry.mark != 0:
-                self.frames.mark(chosen - 1, u32(entry.network))
+            self._mark(entry)
             if self.frames.put(packet, chosen - 1, entry.length, packet.length):
                 action = self._leaves(entry, self.statistics.counts.value.drained, now)
             else:
@@ -137,9 +138,14 @@ class Egress:
         self.owner.release()
         return action
 
+    def _mark(self, entry: QueuedPacket) -> None:
+        """Mark a packet if the scheduler says so, and its sender knows what that means."""
+        if entry.mark != 0 and entry.ecn != 0 and entry.network != 0:
+            self.frames.mark(entry.slot, u32(entry.network))
+
     def _leaves(self, entry: QueuedPacket, how: Traffic, now: u64) -> u32:
         """Count a packet that leaves in the frame at hand; return the XDP action for it."""
-        self.link.send(entry.length, now)
+        self.link.send(entry.length, now, entry.arrival)
         self.statistics.left(how, entry.length, now - entry.arrival)
         self.packets.give_back(entry)
         return u32(helpers.redirect(self.ifindex))
@@ -160,6 +166,7 @@ class Egress:
         entry.length, entry.arrival = length, now
         describe(packet, entry, self.state.value.seed)
         if not self.frames.keep(packet, number - 1, length):
+            count(self.statistics.counts.value.failed, length)
             self.packets.give_back(entry)
             return 0
         return number if self._admit(number - 1, now) else 0
@@ -174,6 +181,7 @@ class Egress:
             atomic.add(crowded.bytes, u64(length))
             return False
         entry.slot, entry.mark, entry.length, entry.arrival = number - 1, 0, length, now
+        entry.generation = NO_GENERATION
         describe(packet, entry, self.state.value.seed)
         self.owner.leave()
         return self.owner.acquire()
@@ -217,9 +225,13 @@ class Egress:
         if entry is None:
             return False
         accepted = self.scheduler.enqueue(entry, now)
-        if copy := self.scheduler.made_copy():
-            self.frames.copy(number, copy - 1)
+        made = self.scheduler.made_copy()
+        twin = self.packets.at(made - 1) if made != 0 else None
+        if twin is not None:
+            self.frames.copy(number, made - 1)
+            self.packets.admit(twin, self.generation)
         if accepted:
+            self.packets.admit(entry, self.generation)
             return True
         count(self.statistics.counts.value.refused, entry.length)
         self.packets.give_back(entry)
@@ -243,8 +255,7 @@ class Egress:
         entry = self.packets.at(number)
         if entry is None:
             return XDP_DROP
-        if entry.mark != 0:
-            self.frames.mark(number, u32(entry.network))
+        self._mark(entry)
         same = number + 1 == own and entry.mark == 0
         if not same and not self.frames.put(packet, number, entry.length, length):
             self.state.value.held = number + 1
@@ -257,10 +268,9 @@ class Egress:
         if entry is None:
             return
         counts = self.statistics.counts.value
-        if entry.mark != 0:
-            self.frames.mark(number, u32(entry.network))
+        self._mark(entry)
         if self.frames.send(packet, number, entry.length, self.ifindex):
-            self.link.send(entry.length, now)
+            self.link.send(entry.length, now, entry.arrival)
             self.statistics.left(counts.drained, entry.length, now - entry.arrival)
         else:
             count(counts.failed, entry.length)

@@ -44,6 +44,8 @@ class Passed(IntEnum):
     """The kernel has to decide: no route, no neighbour known, forwarding is off, or TTL at its end."""
     ELSEWHERE = 5
     """To leave by an interface without a queue."""
+    OTHER_HOST = 6
+    """Not to this router's Ethernet address: it only overheard them."""
 
 
 class _Stations(Struct, packed=True):
@@ -72,13 +74,18 @@ def pass_on(why: u32) -> u32:
     return XDP_PASS
 
 
+def _halves(addresses: Sequence[bytes]) -> tuple[tuple[be32, ...], tuple[be16, ...]]:
+    """The addresses as `_Stations` has them; the halves of two of them together are taken for a third."""
+    high = tuple(be32(int.from_bytes(address[:4], "big")) for address in addresses)
+    return high, tuple(be16(int.from_bytes(address[4:], "big")) for address in addresses)
+
+
 class Bridge:
     """Frames pass to the other port as they are, except those for `local` addresses, six bytes each."""
 
     def __init__(self, queue: Egress, local: Sequence[bytes]) -> None:
         self.queue = queue
-        self.high = tuple(be32(int.from_bytes(address[:4], "big")) for address in local)
-        self.low = tuple(be16(int.from_bytes(address[4:], "big")) for address in local)
+        self.high, self.low = _halves(local)
 
     def forward(self, packet: Xdp) -> u32:
         """Return the XDP action for a frame."""
@@ -96,20 +103,23 @@ class Bridge:
 
 
 class Router:
-    """Frames pass by the kernel's routes and neighbours, if they lead to one of the queues."""
+    """Frames to `local` addresses pass by the kernel's routes and neighbours, if those lead to a queue."""
 
-    def __init__(self, queue: Egress, following: Router | None = None) -> None:
+    def __init__(self, queue: Egress, local: Sequence[bytes], following: Router | None = None) -> None:
         self.queue = queue
+        self.high, self.low = _halves(local)
         self.following = following
 
     def forward(self, packet: Xdp) -> u32:
         """Return the XDP action for a frame."""
         kind, offset = network_layer(packet, Link.ETHERNET)
-        stations = packet.read(Ethernet, 0)
-        if stations is None or offset != sizeof(Ethernet):
+        stations, halves = packet.read(Ethernet, 0), packet.read(_Stations, 0)
+        if stations is None or halves is None or offset != sizeof(Ethernet):
             return pass_on(Passed.NOT_IP)
         if stations.destination[0] & 1:
             return pass_on(Passed.GROUP)
+        if halves.destination_high not in self.high or halves.destination_low not in self.low:
+            return pass_on(Passed.OTHER_HOST)
         route = FibLookup(ifindex=packet.ifindex)
         if kind == IPV4:
             return self._ipv4(packet, stations, route)

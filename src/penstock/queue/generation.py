@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import penstock
 from penstock.lang import Tc, Xdp, tc, xdp
-from penstock.queue.forwarding import Bridge, Router
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from penstock.kernel.map import Map
     from penstock.kernel.program import Program as LoadedProgram
     from penstock.lang import Global, MapSpec, Program, u64
     from penstock.queue.egress import Egress
+    from penstock.queue.forwarding import Bridge, Router
     from penstock.queue.scheduler import Scheduler
 
 
@@ -25,24 +25,25 @@ class Generation:
     def __init__(
         self,
         egress: Egress,
-        local: Sequence[bytes] | None,
+        forwarding: Bridge | Router,
         scheduler: Scheduler,
         maps: Mapping[MapSpec, Map],
+        options: Mapping[str, int],
     ) -> None:
         """Load them.
 
         Args:
             egress: The queue, with what it is run by.
-            local: This host's addresses on the bridge; None: packets are routed.
+            forwarding: What decides which frames it takes.
             scheduler: Whose tunables are to be set.
             maps: Those that exist already, of generations before.
+            options: Of the scheduler, where they are not what it was made with any more.
 
         Raises:
             CompileError, VerifierError: The scheduler cannot be run.
             KernelError: The kernel lacks something, or the process a capability.
         """
         self.scheduler = scheduler
-        forwarding = Router(egress) if local is None else Bridge(egress, local)
         arrive, drain, poll = _programs(egress, forwarding)
         self.loaded = penstock.load(arrive, drain, poll, maps=maps)
         self.arrive: LoadedProgram = self.loaded[arrive]
@@ -52,7 +53,7 @@ class Generation:
         for name, option in scheduler.options.items():
             value = scheduler.values[name]
             if option.tunable:
-                self.tune(name, scheduler.initial[value])
+                self.tune(name, options.get(name, scheduler.initial[value]))
             else:
                 self.options[name] = value
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penstock.lang import Global, u32, u64
+from penstock.lang import u32, u64
 from penstock.queue.packets import QueuedPacket
 from penstock.queue.scheduler import NEVER, Scheduler
 
@@ -10,14 +10,14 @@ from penstock.queue.scheduler import NEVER, Scheduler
 class Handover(Scheduler):
     """What waits in `old` leaves first, by its rules; what arrives waits in `new`."""
 
-    holds_back = True  # packets that pass by would not show that the old one is empty
+    holds_back = True  # what arrives may not overtake what waits in the old one
 
-    def __init__(self, old: Scheduler, new: Scheduler) -> None:
+    def __init__(self, old: Scheduler, new: Scheduler, generation: int) -> None:
+        """`generation` is that of the packets in `old`."""
         super().__init__(new.packets)
         self.old = old
         self.new = new
-        self.emptied = Global(u64, name="emptied")
-        """How often a packet was looked for in `old`, and none was there."""
+        self.generation = generation
 
     def enqueue(self, packet: QueuedPacket, now: u64) -> bool:
         """Let a packet wait in the new one."""
@@ -26,15 +26,14 @@ class Handover(Scheduler):
     def dequeue(self, now: u64) -> QueuedPacket | None:
         """Return the next packet of the old one, or of the new one if that has none for now."""
         packet = self.old.dequeue(now)
-        if packet is not None:
-            return packet
-        if not self.old.holds_back or self.old.next_due(now) == NEVER:
-            self.emptied.value += 1
-        return self.new.dequeue(now)
+        return packet if packet is not None else self.new.dequeue(now)
 
     def next_due(self, now: u64) -> u64:
-        """Return when either may send."""
-        return min(self.old.next_due(now), self.new.next_due(now))
+        """Return when either may send: one in which nothing waits never does."""
+        left = self.packets.waiting_of(self.generation)
+        old = self.old.next_due(now) if left != 0 else u64(NEVER)
+        new = self.new.next_due(now) if left != self.packets.waiting() else u64(NEVER)
+        return min(old, new)
 
     def made_copy(self) -> u32:
         """Return the number of the new one's copy, and one."""

@@ -12,6 +12,13 @@ FRACTION: Final = 4
 
 _SCALE: Final = 24
 
+LATE: Final = 4_000_000
+"""ns: so much time in which packets waited, though the link was free, is made up for."""
+
+SLOWEST: Final = 1000
+FASTEST: Final = 10**13
+"""Bits per second."""
+
 
 class LinkState(Struct):
     """What a link is set to, and when it is free."""
@@ -38,6 +45,15 @@ class Rate:
     overhead: int = 0
     least: int = 0
 
+    def __post_init__(self) -> None:
+        """ValueError for what would never let a packet go, or could not be counted in 64 bits."""
+        rate = self.bits_per_second
+        if rate is not None and not SLOWEST <= rate <= FASTEST:
+            raise ValueError(f"a rate of {rate} bit/s: from {SLOWEST} to {FASTEST}")
+        for name, least, most in (("burst", 0, 10**10), ("overhead", -30, 10_000), ("least", 0, 1 << 16)):
+            if not least <= (value := getattr(self, name)) <= most:
+                raise ValueError(f"a value of {value} for {name}: from {least} to {most}")
+
     def write(self, state: LinkState) -> None:
         """Set a loaded link to it, while packets go on."""
         state.burst = self.burst << FRACTION
@@ -60,11 +76,15 @@ class Link:
         """Return when the next packet may be sent, ns."""
         return (self.state.value.ready + (1 << FRACTION) - 1) >> FRACTION
 
-    def send(self, length: u32, now: u64) -> None:
-        """Count a packet that is sent."""
+    def send(self, length: u32, now: u64, arrival: u64) -> None:
+        """Count a packet that is sent, and came at `arrival`.
+
+        While it waited the link could have been used: a drain that is late makes up for that, in part.
+        """
         link = self.state.value
         if link.per_byte == 0:
             return
         size = max(length + link.overhead, link.least)
-        earliest = (now << FRACTION) - link.burst
+        since = max(arrival, now - min(now, LATE)) << FRACTION
+        earliest = since - min(link.burst, since)
         link.ready = max(link.ready, earliest) + (u64(size) * link.per_byte >> _SCALE)

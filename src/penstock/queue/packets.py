@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 from penstock.lang import Array, ArrayMap, Global, Struct, array, be16, u8, u16, u32, u64
 
 MAX_SLOTS: Final = 1 << 20
+NO_GENERATION: Final = 3
+"""Of packets that are in no scheduler; the others count 0, 1, 2 and again 0."""
 
 
 class QueuedPacket(Struct):
@@ -38,7 +40,8 @@ class QueuedPacket(Struct):
     """As it arrived: 0 not capable, 1 and 2 capable, 3 congestion experienced."""
     mark: u8
     """1: it leaves with congestion experienced."""
-    reserved: u32
+    generation: u32
+    """Of the scheduler that it waits in."""
 
 
 class FreeSlots(Struct):
@@ -51,6 +54,8 @@ class FreeSlots(Struct):
     count: u32
     dropped: u64
     dropped_bytes: u64
+    of: Array[u32] = array(4)
+    """How many wait in each generation of schedulers; the last counts nothing that matters."""
 
     if TYPE_CHECKING:
         numbers: Array[u32]
@@ -94,8 +99,17 @@ class Packets:
             return None
         packet = self.table.lookup(number)
         if packet is not None:
-            packet.slot, packet.mark = number, 0
+            packet.slot, packet.mark, packet.generation = number, 0, NO_GENERATION
         return packet
+
+    def admit(self, packet: QueuedPacket, generation: u32) -> None:
+        """Count a packet as waiting in the scheduler of a generation."""
+        packet.generation = generation
+        self.free.value.of[generation & NO_GENERATION] += 1
+
+    def waiting_of(self, generation: u32) -> u32:
+        """Return how many wait in the scheduler of a generation."""
+        return self.free.value.of[generation & NO_GENERATION]
 
     def drop(self, packet: QueuedPacket) -> None:
         """Let go of a packet that will not leave, and count it."""
@@ -110,5 +124,6 @@ class Packets:
     def give_back(self, packet: QueuedPacket) -> None:
         """Let a packet's number be used for another."""
         free = self.free.value
+        free.of[packet.generation & NO_GENERATION] -= 1
         free.numbers[free.count & self.mask] = packet.slot
         free.count += 1

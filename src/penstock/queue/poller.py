@@ -11,12 +11,16 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
+
+from penstock.errors import KernelError
 
 if TYPE_CHECKING:
     from penstock.kernel.program import Program
 
 _PR_SET_PDEATHSIG: Final = 1  # include/uapi/linux/prctl.h
+_READY: Final = b"polling\n"
 _ENDLESS: Final = 1 << 30
 _FRAME: Final = bytes(12) + b"\x08\x00" + bytes(50)
 
@@ -37,6 +41,10 @@ class Poller:
     def start(self) -> None:
         """Nothing is left to be done: it polls."""
 
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self._process.poll() is None
+
     def look(self) -> None:
         """Nothing is left to be done: it always looks."""
 
@@ -48,12 +56,21 @@ class Poller:
         descriptor = program.fileno()
         arguments = [descriptor, os.getpid(), -1 if self._cpu is None else self._cpu]
         command = [sys.executable, "-m", "penstock.queue.poller", *map(str, arguments)]
-        return subprocess.Popen(command, pass_fds=[descriptor], stdin=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command, pass_fds=[descriptor], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+        )
+        assert process.stdout is not None
+        if process.stdout.readline() != _READY:
+            process.wait()
+            raise KernelError(f"cannot poll{'' if self._cpu is None else f' on CPU {self._cpu}'}")
+        return process
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     process.kill()
     process.wait()
+    assert process.stdout is not None
+    process.stdout.close()
 
 
 def main() -> None:
@@ -65,7 +82,12 @@ def main() -> None:
     if os.getppid() != parent:
         return
     if cpu >= 0:
-        os.sched_setaffinity(0, [cpu])
+        with suppress(OSError):  # whoever started it is told by what is missing
+            os.sched_setaffinity(0, [cpu])
+        if os.sched_getaffinity(0) != {cpu}:
+            return
+    sys.stdout.buffer.write(_READY)
+    sys.stdout.buffer.flush()
     while True:
         poll(descriptor, _FRAME, _ENDLESS)
 

@@ -30,13 +30,13 @@ def table(found: Found) -> str:
     return "\n".join(lines)
 
 
-def changes(before: Found, found: Found) -> str:
-    """Return what happened between two looks, in one line."""
+def changes(before: Found, found: Found, seconds: float) -> str:
+    """Return what happened between two looks so many seconds apart, in one line."""
     new = {name: found[name]["packets"] - before[name]["packets"] for name in (*SENT, *DROPS)}
     bits = 8 * sum(found[name]["bytes"] - before[name]["bytes"] for name in SENT)
     dropped = sum(new[name] for name in DROPS)
     ways = ", ".join(f"{new[name]:,} {name}" for name in SENT)
-    return f"{bits / 1e6:9.2f} Mbit  {ways}; {dropped:,} dropped; {found['waiting']:,} waiting"
+    return f"{bits / seconds / 1e6:9.2f} Mbit/s  {ways}; {dropped:,} dropped; {found['waiting']:,} waiting"
 
 
 def _waits(buckets: list[int]) -> str:

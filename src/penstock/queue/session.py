@@ -6,33 +6,34 @@ import secrets
 import socket
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from penstock.errors import KernelError, PenstockError
-from penstock.kernel.chain import join_chain
+from penstock.kernel.chain import Chain, join_chain
 from penstock.kernel.interface import find_interface
-from penstock.queue.bridges import bridged
 from penstock.queue.catalogue import find
 from penstock.queue.control import Control
 from penstock.queue.drain import Drain
 from penstock.queue.egress import Egress, State
-from penstock.queue.forwarding import Passed, passed
+from penstock.queue.forwarding import Bridge, Passed, Router, passed
 from penstock.queue.frames import Frames
 from penstock.queue.generation import Generation
 from penstock.queue.handover import Handover
 from penstock.queue.link import FRACTION, Rate
 from penstock.queue.owner import ROOM, cpus
-from penstock.queue.packets import Packets
+from penstock.queue.packets import NO_GENERATION, Packets
 from penstock.queue.poller import Poller
-from penstock.queue.scheduler import NEVER
+from penstock.queue.ports import Ports
+from penstock.queue.scheduler import NEVER, Scheduler
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
-    from penstock.queue.scheduler import Scheduler
+    from penstock.kernel.map import Map
+    from penstock.lang import MapSpec
     from penstock.queue.statistics import Counts
 
 FRAME: Final = 1536
@@ -95,29 +96,31 @@ class Queue:
         self._packets = Packets(slots, cpus() * ROOM)
         first = self._scheduler(scheduler, options or {})
         self.egress = Egress(self._target.index, self._packets, Frames(self._packets, FRAME), first)
-        self._local = bridged(self._sources, self._target)
+        ports = Ports([*self._sources, self._target])
+        self._local, self._is_bridge = ports.addresses(), ports.bridge() is not None
         self._changing = threading.Lock()
         self._handover: Handover | None = None
+        self._number = 0
+        self._since = 0.0
 
     def __enter__(self) -> Self:
         for interface in (*self._sources, self._target):
             find_interface(interface.name)  # the same as before, and not in another network namespace
         with ExitStack() as owned:
-            self._now = Generation(self.egress, self._local, self.egress.scheduler, {})
+            self._now = self._generation(self.egress, self.egress.scheduler, {}, {})
             self._loaded = owned.enter_context(self._now.loaded)
             self._generations = list[Generation]()
             owned.callback(self._forget, but=0)
             self._prepare()
             self._drain = self._start_drain(self._how)
             owned.callback(self._stop_drain)
-            owned.callback(self._flush)
             control = Control(self._target.index, self._target.name, self._answer)
             owned.callback(control.stop)
             control.start()
-            self._chains = [
-                owned.enter_context(join_chain(self._now.arrive, source, "forward"))
-                for source in self._sources
-            ]
+            owned.callback(self.finish)
+            self._chains = list[Chain]()
+            for source in self._sources:
+                self._chains.append(join_chain(self._now.arrive, source, "forward"))
             self._owned = owned.pop_all()
         return self
 
@@ -139,14 +142,10 @@ class Queue:
                     "cannot change the scheduler: packets still wait in the one before the last"
                 )
             new = self._scheduler(scheduler, options)
-            self._handover = Handover(self._now.scheduler, new)
-            try:
-                self._install(self._handover, new)
-            except PenstockError:
-                self._handover = None
-                raise
-            self._emptied = 0
-            self._since = time.monotonic()
+            handover = Handover(self._now.scheduler, new, self._number)
+            number = (self._number + 1) % NO_GENERATION
+            self._install(handover, new, number, {})
+            self._handover, self._number, self._since = handover, number, time.monotonic()
 
     def set_drain(self, how: Draining) -> None:
         """Have packets that no arrival clocks out sent in the other way; none waits for the change."""
@@ -180,29 +179,45 @@ class Queue:
                 raise KernelError(f"{source} has gone: the queue ends")
         if self._target.index not in dict(socket.if_nameindex()):
             raise KernelError(f"{self._target} has gone: the queue ends")
+        if not self._drain.alive():
+            raise KernelError("the drain has ended: packets would wait for ever")
         with self._changing:
             if self._handover is not None and self._is_over(self._handover):
-                self._install(self._handover.new, self._handover.new)
+                new = self._handover.new
+                self._install(new, new, self._number, self._now.options)
                 self._handover = None
                 self._forget()
 
     def _is_over(self, handover: Handover) -> bool:
         """Whether nothing waits in the old scheduler, nor comes to it from a program that was running."""
-        if time.monotonic() - self._since < _GRACE:
-            return False
-        emptied = self._now.loaded[handover.emptied].value
-        if self._emptied == 0:
-            self._emptied = emptied + 1
-        return emptied > self._emptied or self.waiting() == 0
+        left = self._loaded[self._packets.free].value.of[handover.generation]
+        return time.monotonic() - self._since > _GRACE and left == 0
 
-    def _install(self, runs: Scheduler, tuned: Scheduler) -> None:
-        """Have another generation run the queue from the next packet on."""
+    def _install(self, runs: Scheduler, tuned: Scheduler, number: int, options: Mapping[str, int]) -> None:
+        """Have another generation run the queue from the next packet on, or go on with the last."""
         before = self._now
-        self._now = Generation(self.egress.run_by(runs), self._local, tuned, before.loaded.maps)
-        self._generations.append(self._now)
-        self._drain.run_by(self._now.poll if self._how == "poll" else self._now.drain)
+        egress = self.egress.run_by(runs, number)
+        now = self._generation(egress, tuned, before.loaded.maps, options)
+        try:
+            self._run_by(now)
+        except PenstockError:
+            with suppress(PenstockError):
+                self._run_by(before)
+            now.loaded.close()
+            raise
+        self._now = now
+        self._generations.append(now)
+
+    def _generation(
+        self, egress: Egress, tuned: Scheduler, maps: Mapping[MapSpec, Map], options: Mapping[str, int]
+    ) -> Generation:
+        forwarding = Bridge(egress, self._local) if self._is_bridge else Router(egress, self._local)
+        return Generation(egress, forwarding, tuned, maps, options)
+
+    def _run_by(self, generation: Generation) -> None:
+        self._drain.run_by(generation.poll if self._how == "poll" else generation.drain)
         for chain in self._chains:
-            chain.replace(self._now.arrive)
+            chain.replace(generation.arrive)
 
     def _forget(self, but: int = 2) -> None:
         """Let go of all generations but those of the last change: the first of these has the second's maps.
@@ -213,18 +228,27 @@ class Queue:
             self._generations.pop(0).loaded.close()
 
     def _scheduler(self, scheduler: type[Scheduler], options: Mapping[str, str]) -> Scheduler:
+        for method in ("enqueue", "dequeue"):
+            if getattr(scheduler, method) is getattr(Scheduler, method):
+                raise KernelError(f"{scheduler.__name__} has no {method}: a scheduler needs one")
         try:
             return scheduler(self._packets, **options)
         except ValueError as error:
             raise KernelError(f"cannot set up {scheduler.__name__}: {error}") from error
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise KernelError(f"cannot set up {scheduler.__name__}: {reason}") from error
 
-    def _flush(self) -> None:
-        """Let what waits go, once no more arrives: whoever sent it has been told nothing else."""
+    def finish(self) -> None:
+        """Take in no more packets, and let those that wait leave at once. Counts can still be read."""
+        for chain in self._chains:
+            chain.close()
         Rate().write(self._loaded[self.egress.link.state].value)
         state = self._loaded[self.egress.state].value
         self._loaded[self.egress.link.state].value.ready = state.patience = 0
         end = time.monotonic() + _FLUSH
-        while self.waiting() and time.monotonic() < end:
+        busy = self._loaded[self.egress.owner.busy].value
+        while (self.waiting() or busy.staged) and time.monotonic() < end:
             self._now.drain.test_run(bytes(64))
 
     def set(self, options: Mapping[str, str], rate: Mapping[str, int]) -> None:
@@ -244,13 +268,19 @@ class Queue:
                 changes[name] = option.parse(text)
             except ValueError as error:
                 raise KernelError(f"cannot change {name}: {error}") from error
-        for name, value in changes.items():
-            self._now.tune(name, value)
-        self._rate = replace(self._rate, **rate)
-        link = self._loaded[self.egress.link.state].value
-        self._rate.write(link)
-        link.ready = min(link.ready, time.monotonic_ns() << FRACTION)  # a slow link may have had to wait long
-        self._drain.look()
+        try:
+            new = replace(self._rate, **rate)
+        except ValueError as error:
+            raise KernelError(f"cannot change the rate: {error}") from error
+        with self._changing:
+            for name, value in changes.items():
+                self._now.tune(name, value)
+            self._rate = new
+            link = self._loaded[self.egress.link.state].value
+            new.write(link)
+            # A slow link may have had to wait for long.
+            link.ready = min(link.ready, time.monotonic_ns() << FRACTION)
+            self._drain.look()
 
     def statistics(self) -> dict[str, Any]:
         """Return everything that is counted, and what it runs with, as plain numbers and texts."""
@@ -272,8 +302,8 @@ class Queue:
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Do what another process asks for."""
         if request.get("do") == "set":
+            self.set_drain(request["drain"] or self._how)
             self.set(request["options"], request["rate"])
-            self.set_drain(request.get("drain") or self._how)
         elif request.get("do") == "swap":
             self.swap(find(request["scheduler"]), request["options"])
         return self.statistics()
@@ -282,7 +312,7 @@ class Queue:
         """Say what it does, in one line."""
         rate = self._rate.bits_per_second
         at = f" at {rate / 1e6:g} Mbit/s" if rate else ""
-        how = "routing" if self._local is None else "bridging"
+        how = "bridging" if self._is_bridge else "routing"
         sources = ", ".join(source.name for source in self._sources)
         return f"{how} {sources} to {self._target}{at}, {type(self._now.scheduler).__name__}"
 
