@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pyroute2.ethtool.ioctl import IoctlEthtool
 
 import penstock
 from penstock.lab import Host, Interface, Lab, ping
@@ -221,10 +222,13 @@ def _mac(text: str) -> bytes:
 
 
 class Storm:
-    """Senders `a` and `c`, a box `m` between them and `b`, where all is counted."""
+    """Two senders, a box `m` between them and `b`, where all is counted.
+
+    A router has an interface for each; a bridge, which has two ports, has a receive queue for each.
+    """
 
     def __init__(self, lab: Lab, how: str) -> None:
-        hosts = [lab.host("a"), lab.host("c")]
+        hosts = [lab.host("a"), lab.host("c")] if how == "router" else [lab.host("a")]
         self.m: Host = getattr(lab, how)("m")
         self.b = lab.host("b")
         links = [lab.link(host, self.m) for host in hosts]
@@ -232,9 +236,13 @@ class Storm:
         self.target, self.end = lab.link(self.m, self.b)
         for interface in [end for link in links for end in link] + [self.target, self.end]:
             interface.offload(gro=True)  # NAPI, without which veth takes no redirected frame
+        if how == "bridge":
+            with self.m.enter():
+                _receive_by(self.sources[0].name, queues=2)
+            links *= 2
         for host in hosts:
             ping(host, self.b, count=1)  # all know their neighbours from here on
-        self.sink = Sink(self.end, len(hosts))
+        self.sink = Sink(self.end, len(links))
         lab.enter_context(self.sink.loaded)
         self.senders: list[Sender] = []
         for index, (here, there) in enumerate(links):
@@ -262,6 +270,16 @@ class Storm:
     def lost_between(self) -> int:
         """Packets that found the ring of a veth full."""
         return sum(_dropped(interface) for interface in self.sources) + _dropped(self.end)
+
+
+def _receive_by(name: str, queues: int) -> None:
+    device = IoctlEthtool(name)
+    try:
+        channels = device.get_channels()
+        channels.rx_count = queues
+        device.set_channels(channels)
+    finally:
+        device.close()
 
 
 def _dropped(interface: Interface) -> int:
