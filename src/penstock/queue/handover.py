@@ -24,9 +24,16 @@ class Handover(Scheduler):
         return self.new.enqueue(packet, now)
 
     def dequeue(self, now: u64) -> QueuedPacket | None:
-        """Return the next packet of the old one, or of the new one if that has none for now."""
+        """Return the next packet of the old one, or of the new one if that has none for now.
+
+        An old one that holds nothing back and gives none, though packets wait in it, wants to be asked again.
+        """
         packet = self.old.dequeue(now)
-        return packet if packet is not None else self.new.dequeue(now)
+        if packet is not None:
+            return packet
+        if not self.old.holds_back and self.packets.waiting_of(self.generation) != 0:
+            return None
+        return self.new.dequeue(now)
 
     def next_due(self, now: u64) -> u64:
         """Return when either may send: one in which nothing waits never does."""
