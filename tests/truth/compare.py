@@ -57,9 +57,10 @@ def reported_rtts(lines: Iterable[str]) -> list[Rtt]:
 
 
 def compare(reported: Sequence[Rtt], captured: Sequence[Rtt], within: int = 5_000_000) -> Comparison:
-    """Pair what is of the same flow and closest in time and RTT, each at most once.
+    """Pair what is of the same flow and closest in time and RTT, each at most once; the same counts first.
 
-    Nothing is paired whose time or RTT differs by more than `within` ns.
+    RTTs of one flow may follow each other faster than the two looks at a packet on a busy machine. Nothing is
+    paired whose time or RTT differs by more than `within` ns.
     """
     pairs: list[tuple[Rtt, Rtt]] = []
     missing: list[Rtt] = []
@@ -83,8 +84,8 @@ def _by_flow(rtts: Iterable[Rtt]) -> defaultdict[Flow, list[Rtt]]:
 def _pair(
     reported: list[Rtt], captured: list[Rtt], within: int
 ) -> tuple[list[tuple[Rtt, Rtt]], list[Rtt], list[Rtt]]:
-    """Take the closest pairs first; return them, and what is left of each."""
-    candidates: list[tuple[int, int, int]] = []
+    """Take the pairs with the same counts first, then the closest; return them, and what is left of each."""
+    candidates: list[tuple[bool, int, int, int]] = []
     for i, report in enumerate(reported):
         start = bisect_left(captured, report.timestamp - within, key=attrgetter("timestamp"))
         for j in range(start, len(captured)):
@@ -93,10 +94,10 @@ def _pair(
             if captured[j].timestamp > report.timestamp + within:
                 break
             if error <= within:
-                candidates.append((apart + error, i, j))
+                candidates.append((report.counts != captured[j].counts, apart + error, i, j))
     left, right = set(range(len(reported))), set(range(len(captured)))
     pairs: list[tuple[Rtt, Rtt]] = []
-    for _, i, j in sorted(candidates):
+    for *_, i, j in sorted(candidates):
         if i in left and j in right:
             left.remove(i)
             right.remove(j)

@@ -21,6 +21,14 @@ def test_equal_but_for_the_clock():
     assert not comparison.unsupported
 
 
+def test_the_same_counts_tell_more_than_a_little_time():
+    first, second = rtt(10 * MS, 300_000), rtt(11 * MS, 300_000)._replace(sent_packets=2)
+    late = [each._replace(timestamp=each.timestamp + MS) for each in (first, second)]
+    assert not compare(late, [first, second]).miscounted
+    wrong = second._replace(sent_packets=3)
+    assert compare([first, wrong], [first, second]).miscounted == [(wrong, second)]
+
+
 def test_one_is_missing_between_close_neighbours():
     captured = [rtt(time * MS, time * 10_000) for time in (10, 11, 12)]
     comparison = compare([captured[0], captured[2]], captured)
