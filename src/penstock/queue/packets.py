@@ -40,8 +40,10 @@ class QueuedPacket(Struct):
     """As it arrived: 0 not capable, 1 and 2 capable, 3 congestion experienced."""
     mark: u8
     """1: it leaves with congestion experienced."""
-    generation: u32
+    generation: u16
     """Of the scheduler that it waits in."""
+    lane: u16
+    """Where it arrived: packets of one lane came one after the other, and leave so."""
 
 
 class FreeSlots(Struct):
@@ -104,7 +106,7 @@ class Packets:
 
     def admit(self, packet: QueuedPacket, generation: u32) -> None:
         """Count a packet as waiting in the scheduler of a generation."""
-        packet.generation = generation
+        packet.generation = u16(generation)
         self.free.value.of[generation & NO_GENERATION] += 1
 
     def waiting_of(self, generation: u32) -> u32:
@@ -124,6 +126,6 @@ class Packets:
     def give_back(self, packet: QueuedPacket) -> None:
         """Let a packet's number be used for another."""
         free = self.free.value
-        free.of[packet.generation & NO_GENERATION] -= 1
+        free.of[u32(packet.generation) & NO_GENERATION] -= 1
         free.numbers[free.count & self.mask] = packet.slot
         free.count += 1
