@@ -15,6 +15,7 @@ from penstock.lang import (
     atomic,
     global_subprogram,
     helpers,
+    u16,
     u32,
     u64,
 )
@@ -224,15 +225,18 @@ class Egress:
         entry = self.packets.at(number)
         if entry is None:
             return False
+        entry.generation = u16(self.generation)  # unless the scheduler, in a handover, knows better
         accepted = self.scheduler.enqueue(entry, now)
+        generation = u32(entry.generation)
         made = self.scheduler.made_copy()
         twin = self.packets.at(made - 1) if made != 0 else None
         if twin is not None:
             self.frames.copy(number, made - 1)
-            self.packets.admit(twin, self.generation)
+            self.packets.admit(twin, generation)
         if accepted:
-            self.packets.admit(entry, self.generation)
+            self.packets.admit(entry, generation)
             return True
+        entry.generation = NO_GENERATION
         count(self.statistics.counts.value.refused, entry.length)
         self.packets.give_back(entry)
         return False

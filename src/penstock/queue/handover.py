@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from penstock.lang import u32, u64
+from penstock.lang import Global, Struct, u16, u32, u64
 from penstock.queue.packets import QueuedPacket
 from penstock.queue.scheduler import NEVER, Scheduler
 
 
+class Change(Struct):
+    """How far a change of scheduler has come."""
+
+    begun: u32
+    """1: what arrives waits in the new one."""
+    newest: u32
+    """1: the last packet that arrived does."""
+
+
 class Handover(Scheduler):
-    """What waits in `old` leaves first, by its rules; what arrives waits in `new`."""
+    """What waits in `old` leaves first, by its rules; what arrives waits in `new`, once that has begun.
+
+    It begins when no program of the generation before runs any more: one of those could let a packet wait in
+    the old one, which would overtake one of its flow that waits in the new one.
+    """
 
     holds_back = True  # what arrives may not overtake what waits in the old one
 
@@ -18,10 +31,16 @@ class Handover(Scheduler):
         self.old = old
         self.new = new
         self.generation = generation
+        self.change = Global(Change, name="change")
 
     def enqueue(self, packet: QueuedPacket, now: u64) -> bool:
-        """Let a packet wait in the new one."""
-        return self.new.enqueue(packet, now)
+        """Let a packet wait in the new one, if that has begun."""
+        change = self.change.value
+        change.newest = change.begun
+        if change.newest != 0:
+            return self.new.enqueue(packet, now)
+        packet.generation = u16(self.generation)
+        return self.old.enqueue(packet, now)
 
     def dequeue(self, now: u64) -> QueuedPacket | None:
         """Return the next packet of the old one, or of the new one if that has none for now.
@@ -43,8 +62,8 @@ class Handover(Scheduler):
         return min(old, new)
 
     def made_copy(self) -> u32:
-        """Return the number of the new one's copy, and one."""
-        return self.new.made_copy()
+        """Return the number of the copy that the last `enqueue` made, and one."""
+        return self.new.made_copy() if self.change.value.newest != 0 else self.old.made_copy()
 
     def make_room(self, now: u64) -> QueuedPacket | None:
         """Return a packet that the new one drops, or else the old one."""

@@ -145,6 +145,8 @@ class Queue:
             handover = Handover(self._now.scheduler, new, self._number)
             number = (self._number + 1) % NO_GENERATION
             self._install(handover, new, number, {})
+            time.sleep(_GRACE)
+            self._now.loaded[handover.change].value.begun = 1
             self._handover, self._number, self._since = handover, number, time.monotonic()
 
     def set_drain(self, how: Draining) -> None:
