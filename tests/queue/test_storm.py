@@ -352,10 +352,11 @@ def _slots_are_whole(queue: Queue) -> None:
     packets, loaded = queue.egress.packets, queue._loaded
     free = loaded[packets.free].value
     numbers = list(free.numbers[: free.count]) + list(range(free.used, packets.capacity))
-    for stage in loaded[queue.egress.owner.stages].memory:
-        assert stage["left"] == stage["taken"] == stage["used"]
-        assert (int(stage["given"]) - int(stage["used"])) & 0xFFFF_FFFF == ROOM
-        numbers += list(stage["free"])
+    busy = loaded[queue.egress.owner.busy].value
+    assert busy.staged == busy.taken
+    for reserve in loaded[queue.egress.owner.reserves].memory:
+        assert reserve["given"] - reserve["used"] == ROOM
+        numbers += list(reserve["free"])
     assert sorted(map(int, numbers)) == list(range(packets.slots))
 
 

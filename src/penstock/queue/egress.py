@@ -21,14 +21,18 @@ from penstock.lang import (
 )
 from penstock.queue.classify import describe
 from penstock.queue.frames import Frames
+from penstock.queue.lanes import LANES, POLLER, Lanes, lane_of
 from penstock.queue.link import Link
-from penstock.queue.owner import ROOM, Owner
+from penstock.queue.owner import Owner
 from penstock.queue.packets import NO_GENERATION, Packets, QueuedPacket
 from penstock.queue.scheduler import NEVER, Scheduler
 from penstock.queue.statistics import Statistics, Traffic, count
 
 BATCH: Final = 64
 """Packets that the drain sends before it lets others have the queue."""
+
+TRIES: Final = 4
+"""Packets that the scheduler is asked for, to find one that may leave by this CPU."""
 
 _FORCE_WAKEUP: Final = 2
 _RING: Final = 4096
@@ -43,8 +47,6 @@ class State(Struct):
     """How long the drain leaves an overdue packet to those that arrive, ns."""
     seed: u64
     """Of the hash of flows."""
-    held: u32
-    """Number of a packet that was taken from the scheduler and could not be sent, and one."""
 
 
 class Egress:
@@ -61,6 +63,7 @@ class Egress:
         self.scheduler = scheduler
         self.generation = 0
         self.owner = Owner()
+        self.lanes = Lanes(packets)
         self.link = Link()
         self.statistics = Statistics()
         self.state = Global(State, name="state")
@@ -78,23 +81,23 @@ class Egress:
 
         If a packet is due, it leaves in this frame: so arrivals clock departures, and frames cost nothing.
         """
-        now, length = helpers.ktime_get_ns(), packet.length
+        now, length, lane = helpers.ktime_get_ns(), packet.length, lane_of(packet)
         own = u32(0)
         if self.owner.acquire():
             if self.owner.has_staged():
                 self._absorb(now)
-            if self._passes_by(now):
+            if self._passes_by(lane, now):
                 self.link.send(length, now, now)
                 count(self.statistics.counts.value.bypassed, length)
                 self._done(now)
                 return u32(helpers.redirect(self.ifindex))
-            own = self._keep(packet, length, now)
-        elif self._leave(packet, length, now):
+            own = self._keep(packet, length, lane, now)
+        elif self._leave(packet, length, lane, now):
             self._absorb(now)
         else:
             return XDP_DROP
-        chosen = self._next(now)
-        action = self._swap(packet, length, own, chosen - 1, now) if chosen != 0 else u32(XDP_DROP)
+        chosen = self._next(lane, now)
+        action = self._swap(packet, own, chosen - 1, now) if chosen != 0 else u32(XDP_DROP)
         self._done(now)
         return action
 
@@ -108,7 +111,7 @@ class Egress:
         self._absorb(now)
         sent: u32 = 0
         while sent < BATCH:
-            chosen = self._next(now)
+            chosen = self._next(LANES, now)
             if chosen == 0:
                 break
             self._send(packet, chosen - 1, now)
@@ -128,14 +131,15 @@ class Egress:
             return XDP_DROP
         self._absorb(now)
         action = u32(XDP_DROP)
-        chosen = self._next(now)
+        carrier = u32(POLLER + self.generation)
+        chosen = self._next(carrier, now)
         entry = self.packets.at(chosen - 1) if chosen != 0 else None
         if entry is not None:
             self._mark(entry)
             if self.frames.put(packet, chosen - 1, entry.length, packet.length):
-                action = self._leaves(entry, self.statistics.counts.value.drained, now)
+                action = self._leaves(entry, self.statistics.counts.value.drained, carrier, now)
             else:
-                self.state.value.held = chosen
+                self.lanes.put_back(entry)
         self.owner.release()
         return action
 
@@ -144,27 +148,32 @@ class Egress:
         if entry.mark != 0 and entry.ecn != 0 and entry.network != 0:
             self.frames.mark(entry.slot, u32(entry.network))
 
-    def _leaves(self, entry: QueuedPacket, how: Traffic, now: u64) -> u32:
+    def _leaves(self, entry: QueuedPacket, how: Traffic, carrier: u32, now: u64) -> u32:
         """Count a packet that leaves in the frame at hand; return the XDP action for it."""
+        self.lanes.redirected(u32(entry.lane), carrier, helpers.get_smp_processor_id(), now)
         self.link.send(entry.length, now, entry.arrival)
         self.statistics.left(how, entry.length, now - entry.arrival)
         self.packets.give_back(entry)
         return u32(helpers.redirect(self.ifindex))
 
-    def _passes_by(self, now: u64) -> bool:
-        """Whether a packet may leave without waiting, since none waits and the link is free."""
-        if self.scheduler.holds_back or self.packets.waiting() != 0:
+    def _passes_by(self, lane: u32, now: u64) -> bool:
+        """Whether a packet leaves without waiting, since none waits and the link is free."""
+        if self.scheduler.holds_back or self.packets.waiting() != 0 or not self.link.is_free(now):
             return False
-        return self.link.is_free(now)
+        cpu = helpers.get_smp_processor_id()
+        if not self.lanes.may_leave(lane, lane, cpu, now):
+            return False
+        self.lanes.redirected(lane, lane, cpu, now)
+        return True
 
-    def _keep(self, packet: Xdp, length: u32, now: u64) -> u32:
+    def _keep(self, packet: Xdp, length: u32, lane: u32, now: u64) -> u32:
         """Copy a frame into a slot and give it to the scheduler; its number and one, 0 if it is dropped."""
         number = self._room(now)
         entry = self.packets.at(number - 1) if number != 0 else None
         if entry is None:
             count(self.statistics.counts.value.overflowed, length)
             return 0
-        entry.length, entry.arrival = length, now
+        entry.length, entry.arrival, entry.lane = length, now, u16(lane)
         describe(packet, entry, self.state.value.seed)
         if not self.frames.keep(packet, number - 1, length):
             count(self.statistics.counts.value.failed, length)
@@ -172,7 +181,7 @@ class Egress:
             return 0
         return number if self._admit(number - 1, now) else 0
 
-    def _leave(self, packet: Xdp, length: u32, now: u64) -> bool:
+    def _leave(self, packet: Xdp, length: u32, lane: u32, now: u64) -> bool:
         """Leave a frame to the owner. True: that one has gone meanwhile, and the caller owns the queue."""
         number = self.owner.reserve()
         entry = self.packets.at(number - 1) if number != 0 else None
@@ -182,28 +191,28 @@ class Egress:
             atomic.add(crowded.bytes, u64(length))
             return False
         entry.slot, entry.mark, entry.length, entry.arrival = number - 1, 0, length, now
-        entry.generation = NO_GENERATION
+        entry.generation, entry.lane = NO_GENERATION, u16(lane)
         describe(packet, entry, self.state.value.seed)
-        self.owner.leave()
+        self.owner.leave(number - 1)
         return self.owner.acquire()
 
     @global_subprogram
     def _absorb(self, now: u64) -> u32:
         """Take all packets that were left, and give free slots for them."""
-        for cpu in range(self.owner.cpus):
-            for _ in range(ROOM):
-                number = self.owner.staged_of(u32(cpu))
-                if number == 0:
-                    break
-                replacement = self._room(now)
-                if replacement == 0:
-                    entry = self.packets.at(number - 1)
-                    if entry is not None:
-                        count(self.statistics.counts.value.overflowed, entry.length)
-                    self.owner.took(u32(cpu), number - 1)
-                else:
-                    self.owner.took(u32(cpu), replacement - 1)
-                    self._admit(number - 1, now)
+        for _ in range(self.owner.places):
+            left = self.owner.take()
+            if left == 0:
+                break
+            number, cpu = u32(left) - 1, u32(left >> 32)
+            replacement = self._room(now)
+            if replacement == 0:
+                entry = self.packets.at(number)
+                if entry is not None:
+                    count(self.statistics.counts.value.overflowed, entry.length)
+                self.owner.give(cpu, number)
+            else:
+                self.owner.give(cpu, replacement - 1)
+                self._admit(number, now)
         return 0
 
     @global_subprogram
@@ -242,29 +251,34 @@ class Egress:
         return False
 
     @global_subprogram
-    def _next(self, now: u64) -> u32:
-        """The number of the packet to send now, and one; 0 if none is due."""
+    def _next(self, carrier: u32, now: u64) -> u32:
+        """The number of the packet to send now, in a frame of that lane, and one; 0 if none is due."""
         if not self.link.is_free(now):
             return 0
-        state = self.state.value
-        if state.held != 0:
-            number = state.held
-            state.held = 0
-            return number
-        entry = self.scheduler.dequeue(now)
-        return entry.slot + 1 if entry is not None else 0
+        cpu = helpers.get_smp_processor_id()
+        parked = self.lanes.leave(carrier, cpu, now)
+        if parked != 0:
+            return parked
+        for _ in range(TRIES):
+            entry = self.scheduler.dequeue(now) if not self.lanes.is_full() else None
+            if entry is None:
+                return 0
+            if self.lanes.may_leave(u32(entry.lane), carrier, cpu, now):
+                return entry.slot + 1
+            self.lanes.park(entry)
+        return 0
 
-    def _swap(self, packet: Xdp, length: u32, own: u32, number: u32, now: u64) -> u32:
+    def _swap(self, packet: Xdp, own: u32, number: u32, now: u64) -> u32:
         """Send a packet in a frame that arrived, which has its bytes already if that one is its `own`."""
         entry = self.packets.at(number)
         if entry is None:
             return XDP_DROP
         self._mark(entry)
         same = number + 1 == own and entry.mark == 0
-        if not same and not self.frames.put(packet, number, entry.length, length):
-            self.state.value.held = number + 1
+        if not same and not self.frames.put(packet, number, entry.length, packet.length):
+            self.lanes.put_back(entry)
             return XDP_DROP
-        return self._leaves(entry, self.statistics.counts.value.swapped, now)
+        return self._leaves(entry, self.statistics.counts.value.swapped, lane_of(packet), now)
 
     def _send(self, packet: Tc, number: u32, now: u64) -> None:
         """Send a packet in one of the drain's."""
@@ -273,6 +287,7 @@ class Egress:
             return
         counts = self.statistics.counts.value
         self._mark(entry)
+        self.lanes.gone(u32(entry.lane))
         if self.frames.send(packet, number, entry.length, self.ifindex):
             self.link.send(entry.length, now, entry.arrival)
             self.statistics.left(counts.drained, entry.length, now - entry.arrival)
@@ -293,14 +308,14 @@ class Egress:
     @global_subprogram
     def _due(self, now: u64) -> u64:
         """When the drain has to look, if nothing arrives before: ns, or NEVER."""
-        state = self.state.value
         if self.packets.waiting() == 0:
             return NEVER
-        due = now if state.held != 0 else self.scheduler.next_due(now)
+        settles = self.lanes.settles()
+        due = settles if settles != 0 else self.scheduler.next_due(now)
         if due == NEVER:
             return NEVER
         # A time that the scheduler chose is to be kept: patience is for the link.
-        return max(due, self.link.free_at() + state.patience)
+        return max(due, self.link.free_at() + self.state.value.patience)
 
     def _wake(self) -> None:
         record = self.wake.reserve()

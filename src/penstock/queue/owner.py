@@ -1,14 +1,15 @@
 """One owner at a time: whoever takes the busy flag runs the scheduler, others leave their packets and go on.
 
-A CPU that finds the queue busy puts its packet into a slot of its own reserve and the slot's number into its
-own ring; the owner takes it from there, and gives a free slot back. So each ring has one writer and one
-reader, and nobody waits.
+A CPU that finds the queue busy puts its packet into a slot of its own reserve, and the slot's number into a
+line that the owner takes it from; the owner gives a free slot back. So nobody waits. Places in the line are
+taken by one atomic addition, so packets of a flow are in it in the order in which they came, whatever CPU
+left each: that one finds an empty place if the CPU before it has not written yet, and comes back.
 """
 
 from __future__ import annotations
 
 import os
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from penstock.lang import Array, ArrayMap, Global, Struct, array, atomic, helpers, u32, u64
 
@@ -16,31 +17,38 @@ ROOM: Final = 64
 """Packets that each CPU may leave while the queue is busy."""
 
 _MASK: Final = ROOM - 1
-_MINUS_ONE: Final = 0xFFFF_FFFF_FFFF_FFFF
 
 
 class Busy(Struct):
-    """The flag, alone on its cache line."""
+    """The flag, and what those who find it set write; each on a cache line of its own."""
 
     flag: u64
     """1 while somebody owns the queue."""
-    staged: u64
-    """Packets left by those who found it busy."""
+    taken: u64
+    """Places of the line that the owner has emptied."""
     rest: Array[u64] = array(6)
+    staged: u64
+    """Places that were ever taken by those who found the queue busy."""
+
+    if TYPE_CHECKING:
+        line: Array[u64]
+        """A CPU's number, and its slot's and one; 0 where nothing is."""
 
 
-class Stage(Struct):
-    """The rings of one CPU, by counts that only grow: slots that hold packets, and free ones."""
+def _busy(places: int) -> type[Busy]:
+    class Line(Busy):
+        line: Array[u64] = array(places)
 
-    left: u32
-    """Packets left by the CPU."""
-    taken: u32
-    """Of them, those that the owner has taken."""
-    given: u32
-    """Free slots given by the owner."""
-    used: u32
+    return Line
+
+
+class Reserve(Struct):
+    """The free slots of one CPU, by counts that only grow."""
+
+    given: u64
+    """By the owner."""
+    used: u64
     """Of them, those that the CPU has used."""
-    numbers: Array[u32] = array(ROOM)
     free: Array[u32] = array(ROOM)
 
 
@@ -50,12 +58,12 @@ def cpus() -> int:
 
 
 class Owner:
-    """The busy flag of a queue, and a stage for each CPU."""
+    """The busy flag of a queue, the line before it, and a reserve for each CPU."""
 
     def __init__(self) -> None:
-        self.cpus = cpus()
-        self.busy = Global(Busy, name="busy")
-        self.stages = ArrayMap(Stage, self.cpus, name="stages")
+        self.places = 1 << (cpus() * ROOM - 1).bit_length()
+        self.busy = Global(_busy(self.places), name="busy")
+        self.reserves = ArrayMap(Reserve, cpus(), name="reserves")
 
     def acquire(self) -> bool:
         """Take the queue, if nobody has it."""
@@ -64,42 +72,41 @@ class Owner:
     def release(self) -> bool:
         """Let go of the queue; True if packets were left meanwhile, so that somebody has to take it again."""
         atomic.exchange(self.busy.value.flag, 0)
-        return self.busy.value.staged != 0
+        return self.has_staged()
 
     def has_staged(self) -> bool:
         """Whether packets were left."""
-        return self.busy.value.staged != 0
+        return self.busy.value.staged != self.busy.value.taken
 
     def reserve(self) -> u32:
         """Return the number of a free slot of this CPU, and one; 0 if all hold packets."""
-        stage = self.stages.lookup(helpers.get_smp_processor_id())
-        if stage is None or stage.used == stage.given:
+        reserve = self.reserves.lookup(helpers.get_smp_processor_id())
+        if reserve is None or reserve.used == atomic.fetch_add(reserve.given, 0):
             return 0
-        return stage.free[stage.used & _MASK] + 1
+        return reserve.free[u32(reserve.used) & _MASK] + 1
 
-    def leave(self) -> None:
+    def leave(self, number: u32) -> None:
         """Leave the packet that is now in the slot that `reserve` named."""
-        stage = self.stages.lookup(helpers.get_smp_processor_id())
-        if stage is None:
+        cpu = helpers.get_smp_processor_id()
+        reserve = self.reserves.lookup(cpu)
+        if reserve is None:
             return
-        stage.numbers[stage.left & _MASK] = stage.free[stage.used & _MASK]
-        stage.used += 1
-        atomic.fetch_add(stage.left, 1)
-        atomic.fetch_add(self.busy.value.staged, 1)
+        reserve.used += 1
+        busy = self.busy.value
+        place = atomic.fetch_add(busy.staged, 1)
+        atomic.exchange(busy.line[u32(place) & (self.places - 1)], u64(cpu) << 32 | u64(number) + 1)
 
-    def staged_of(self, cpu: u32) -> u32:
-        """Return the number of the oldest packet that a CPU left, and one; 0 if there is none."""
-        stage = self.stages.lookup(cpu)
-        if stage is None or stage.taken == stage.left:
-            return 0
-        return stage.numbers[stage.taken & _MASK] + 1
+    def take(self) -> u64:
+        """Take the oldest packet that was left: its CPU's number, and in the lower half its own and one."""
+        busy = self.busy.value
+        left = atomic.exchange(busy.line[u32(busy.taken) & (self.places - 1)], 0)
+        busy.taken += u64(left != 0)
+        return left
 
-    def took(self, cpu: u32, replacement: u32) -> None:
-        """Count that packet as taken, and give the CPU a free slot for it."""
-        stage = self.stages.lookup(cpu)
-        if stage is None:
+    def give(self, cpu: u32, number: u32) -> None:
+        """Give a CPU a free slot in place of one that was taken."""
+        reserve = self.reserves.lookup(cpu)
+        if reserve is None:
             return
-        stage.free[stage.given & _MASK] = replacement
-        stage.taken += 1
-        atomic.fetch_add(stage.given, 1)
-        atomic.fetch_add(self.busy.value.staged, _MINUS_ONE)
+        reserve.free[u32(reserve.given) & _MASK] = number
+        atomic.fetch_add(reserve.given, 1)

@@ -250,7 +250,7 @@ class Queue:
         self._loaded[self.egress.link.state].value.ready = state.patience = 0
         end = time.monotonic() + _FLUSH
         busy = self._loaded[self.egress.owner.busy].value
-        while (self.waiting() or busy.staged) and time.monotonic() < end:
+        while (self.waiting() or busy.staged != busy.taken) and time.monotonic() < end:
             self._now.drain.test_run(bytes(64))
 
     def set(self, options: Mapping[str, str], rate: Mapping[str, int]) -> None:
@@ -345,7 +345,6 @@ class Queue:
         )
         self._plan()
         self._rate.write(loaded[self.egress.link.state].value)
-        stages = loaded[self.egress.owner.stages].memory
-        for cpu, stage in enumerate(stages):
-            stage["given"] = ROOM
-            stage["free"] = range(packets.capacity + cpu * ROOM, packets.capacity + (cpu + 1) * ROOM)
+        for cpu, reserve in enumerate(loaded[self.egress.owner.reserves].memory):
+            reserve["given"] = ROOM
+            reserve["free"] = range(packets.capacity + cpu * ROOM, packets.capacity + (cpu + 1) * ROOM)

@@ -1,0 +1,140 @@
+"""Packets leave in the order in which they arrived, though several CPUs send: none overtakes one of its lane.
+
+A frame that XDP redirects waits in a list of its CPU until the poll ends in which that received it
+(kernel/bpf/devmap.c, bq_enqueue). What another CPU sends meanwhile may leave before it. So what such a frame
+may not be overtaken by has to leave in a frame of the same CPU, or of the same poll wherever that goes on, or
+else a while later. Until then it is parked: out of the scheduler, with those of its lane behind it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from penstock.lang import Array, Global, Struct, Xdp, array, u32, u64
+from penstock.queue.bits import lowest_bit
+from penstock.queue.packets import Packets, QueuedPacket
+
+LANES: Final = 64
+"""A receive queue of an interface has one; some may share it."""
+
+POLLER: Final = LANES
+"""What the drain that polls sends in."""
+
+SETTLED: Final = 200_000
+"""ns after which a redirected frame has left its CPU: a poll takes 64 frames at most (NAPI_POLL_WEIGHT)."""
+
+PARKED: Final = 64
+"""Packets at most; if more would have to wait, the scheduler is not asked."""
+
+
+class Lane(Struct):
+    """What left last of a lane, and what of it is parked."""
+
+    sent: u64
+    """When: ns; 0 if nothing of it can be under way."""
+    cpu: u32
+    """By which CPU."""
+    carrier: u32
+    """In a frame of which lane."""
+    head: u32
+    """Number of the first packet that is parked, and one; 0 if none is."""
+    tail: u32
+
+
+class Parking(Struct):
+    """All lanes of a queue."""
+
+    busy: u64
+    """Lanes of which packets are parked, a bit each."""
+    count: u32
+    """Packets that are."""
+    last: u64
+    """When a frame left last: ns."""
+    lanes: Array[Lane] = array(LANES)
+
+
+def lane_of(packet: Xdp) -> u32:
+    """Return the lane of a frame that arrives: packets of a flow arrive by one receive queue."""
+    return (packet.ifindex * 17 + packet.rx_queue) & (LANES - 1)
+
+
+class Lanes:
+    """The lanes of one queue. Only the queue's owner of the moment calls what is here."""
+
+    def __init__(self, packets: Packets) -> None:
+        self.packets = packets
+        self.parking = Global(Parking, name="parking")
+
+    def may_leave(self, lane: u32, carrier: u32, cpu: u32, now: u64) -> bool:
+        """Whether a packet of a lane, sent by a CPU in a frame of `carrier`, comes after all before it."""
+        last = self.parking.value.lanes[lane & (LANES - 1)]
+        return last.cpu == cpu or last.carrier == carrier or last.sent + SETTLED <= now
+
+    def redirected(self, lane: u32, carrier: u32, cpu: u32, now: u64) -> None:
+        """Note that a packet of a lane leaves in a frame of `carrier`."""
+        parking = self.parking.value
+        last = parking.lanes[lane & (LANES - 1)]
+        last.sent, last.cpu, last.carrier = now, cpu, carrier
+        parking.last = now
+
+    def gone(self, lane: u32) -> None:
+        """Note that the last packet of a lane has left its CPU."""
+        self.parking.value.lanes[lane & (LANES - 1)].sent = 0
+
+    def park(self, packet: QueuedPacket) -> None:
+        """Have a packet wait that comes from the scheduler, behind all that are parked of its lane."""
+        parking = self.parking.value
+        lane = parking.lanes[u32(packet.lane) & (LANES - 1)]
+        packet.following = 0
+        before = self.packets.at(lane.tail - 1) if lane.head != 0 else None
+        if before is None:
+            lane.head = packet.slot + 1
+        else:
+            before.following = packet.slot + 1
+        lane.tail = packet.slot + 1
+        parking.busy |= u64(1) << u64(packet.lane & (LANES - 1))
+        parking.count += 1
+
+    def put_back(self, packet: QueuedPacket) -> None:
+        """Have a packet wait that could not be sent, before all that are parked of its lane."""
+        parking = self.parking.value
+        lane = parking.lanes[u32(packet.lane) & (LANES - 1)]
+        if lane.head == 0:
+            lane.tail = packet.slot + 1
+        packet.following = lane.head
+        lane.head = packet.slot + 1
+        parking.busy |= u64(1) << u64(packet.lane & (LANES - 1))
+        parking.count += 1
+
+    def leave(self, carrier: u32, cpu: u32, now: u64) -> u32:
+        """Take out a packet that may leave now: its number and one; 0 if there is none."""
+        parking = self.parking.value
+        left = parking.busy
+        for _ in range(LANES):
+            number = lowest_bit(left)
+            if number >= LANES:
+                break
+            if self.may_leave(number, carrier, cpu, now):
+                return self._first(number)
+            left &= left - 1
+        return 0
+
+    def _first(self, number: u32) -> u32:
+        parking = self.parking.value
+        lane = parking.lanes[number & (LANES - 1)]
+        first = lane.head
+        packet = self.packets.at(first - 1)
+        lane.head = packet.following if packet is not None else 0
+        if lane.head == 0:
+            parking.busy &= ~(u64(1) << u64(number))
+        parking.count -= 1
+        return first
+
+    def is_full(self) -> bool:
+        """Whether the scheduler is not to be asked for more."""
+        return self.parking.value.count >= PARKED
+
+    def settles(self) -> u64:
+        """Return when all packets that are parked may leave, if none is sent meanwhile: ns; 0 if none is."""
+        parking = self.parking.value
+        return parking.last + SETTLED if parking.count != 0 else 0
