@@ -8,6 +8,7 @@ import os
 import select
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from penstock.queue.scheduler import NEVER
@@ -64,12 +65,18 @@ class Drain:
     def _run(self) -> None:
         _be_punctual()
         files = [self._wake.fileno(), self._told]
-        until = self._memory["until"]
+        until, where = self._memory["until"], self._memory["where"]
+        anywhere, here = os.sched_getaffinity(0), 0
         ready: list[int] = []
         while self._told not in ready or os.read(self._told, 1) != _STOP:
             self._wake.skip()
             self._drain.run()
             due = int(until[0])
+            there = 0 if due == NEVER else int(where[0]) or here
+            if there != here:
+                with suppress(OSError):  # not ours to use: what waits leaves a while later
+                    os.sched_setaffinity(0, [there - 1] if there else anywhere)
+                here = there
             wait = None if due == NEVER else max(due - time.monotonic_ns(), 0) / _SECOND
             ready = select.select(files, [], [], wait)[0]
 

@@ -47,6 +47,10 @@ class State(Struct):
     """How long the drain leaves an overdue packet to those that arrive, ns."""
     seed: u64
     """Of the hash of flows."""
+    where: u32
+    """By which CPU the drain may send what it could not by its own, and one; 0: by any."""
+    polled: u32
+    """1: a drain that polls sends everything, and nobody has to be woken."""
 
 
 class Egress:
@@ -96,7 +100,7 @@ class Egress:
             self._absorb(now)
         else:
             return XDP_DROP
-        chosen = self._next(lane, now)
+        chosen = self._next(lane, now) if self.state.value.polled == 0 else u32(0)
         action = self._swap(packet, own, chosen - 1, now) if chosen != 0 else u32(XDP_DROP)
         self._done(now)
         return action
@@ -116,7 +120,7 @@ class Egress:
                 break
             self._send(packet, chosen - 1, now)
             sent += 1
-        state.until = self._due(now)
+        state.until, state.where = self._due(now), self.lanes.where()
         if self.owner.release():
             state.until = now
 
@@ -159,6 +163,8 @@ class Egress:
     def _passes_by(self, lane: u32, now: u64) -> bool:
         """Whether a packet leaves without waiting, since none waits and the link is free."""
         if self.scheduler.holds_back or self.packets.waiting() != 0 or not self.link.is_free(now):
+            return False
+        if self.state.value.polled != 0:
             return False
         cpu = helpers.get_smp_processor_id()
         if not self.lanes.may_leave(lane, lane, cpu, now):
@@ -310,8 +316,7 @@ class Egress:
         """When the drain has to look, if nothing arrives before: ns, or NEVER."""
         if self.packets.waiting() == 0:
             return NEVER
-        settles = self.lanes.settles()
-        due = settles if settles != 0 else self.scheduler.next_due(now)
+        due = now if self.lanes.where() != 0 else self.scheduler.next_due(now)
         if due == NEVER:
             return NEVER
         # A time that the scheduler chose is to be kept: patience is for the link.

@@ -1,9 +1,10 @@
 """Packets leave in the order in which they arrived, though several CPUs send: none overtakes one of its lane.
 
 A frame that XDP redirects waits in a list of its CPU until the poll ends in which that received it
-(kernel/bpf/devmap.c, bq_enqueue). What another CPU sends meanwhile may leave before it. So what such a frame
-may not be overtaken by has to leave in a frame of the same CPU, or of the same poll wherever that goes on, or
-else a while later. Until then it is parked: out of the scheduler, with those of its lane behind it.
+(kernel/bpf/devmap.c, bq_enqueue). What another CPU sends meanwhile may leave before it. So what may not
+overtake such a frame has to leave by the same CPU, or in a frame of the same receive queue, the polls of which
+come one after the other, or else a while later. Until then it is parked: out of the scheduler, with those of
+its lane behind it. The drain goes to the CPU by which such packets may leave at once.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ LANES: Final = 64
 POLLER: Final = LANES
 """What the drain that polls sends in."""
 
-SETTLED: Final = 200_000
-"""ns after which a redirected frame has left its CPU: a poll takes 64 frames at most (NAPI_POLL_WEIGHT)."""
+SETTLED: Final = 5_000_000
+"""ns after which a redirected frame has left its CPU: a poll of 64 frames (NAPI_POLL_WEIGHT) takes a tenth of
+it, where no hypervisor takes the CPU away."""
 
 PARKED: Final = 64
 """Packets at most; if more would have to wait, the scheduler is not asked."""
@@ -48,8 +50,6 @@ class Parking(Struct):
     """Lanes of which packets are parked, a bit each."""
     count: u32
     """Packets that are."""
-    last: u64
-    """When a frame left last: ns."""
     lanes: Array[Lane] = array(LANES)
 
 
@@ -72,10 +72,8 @@ class Lanes:
 
     def redirected(self, lane: u32, carrier: u32, cpu: u32, now: u64) -> None:
         """Note that a packet of a lane leaves in a frame of `carrier`."""
-        parking = self.parking.value
-        last = parking.lanes[lane & (LANES - 1)]
+        last = self.parking.value.lanes[lane & (LANES - 1)]
         last.sent, last.cpu, last.carrier = now, cpu, carrier
-        parking.last = now
 
     def gone(self, lane: u32) -> None:
         """Note that the last packet of a lane has left its CPU."""
@@ -134,7 +132,8 @@ class Lanes:
         """Whether the scheduler is not to be asked for more."""
         return self.parking.value.count >= PARKED
 
-    def settles(self) -> u64:
-        """Return when all packets that are parked may leave, if none is sent meanwhile: ns; 0 if none is."""
+    def where(self) -> u32:
+        """Return by which CPU a packet that is parked may leave at once, and one; 0 if none is parked."""
         parking = self.parking.value
-        return parking.last + SETTLED if parking.count != 0 else 0
+        number = lowest_bit(parking.busy)
+        return parking.lanes[number].cpu + 1 if number < LANES else u32(0)

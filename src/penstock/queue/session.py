@@ -170,9 +170,11 @@ class Queue:
         self._drain.stop()
 
     def _plan(self) -> None:
-        """Tell programs whether there is somebody to wake: not one that polls."""
-        if self._how == "poll":
-            self._loaded[self.egress.state].value.until = 0
+        """Tell programs whether they send, and wake somebody who does: one that polls does it all."""
+        state = self._loaded[self.egress.state].value
+        state.polled = int(self._how == "poll")
+        if state.polled:
+            state.until = 0
 
     def check(self) -> None:
         """Do what has to be done now and then: twice a second or so. KernelError if an interface has gone."""
