@@ -19,6 +19,7 @@ from penstock.lang import (
     u32,
     u64,
 )
+from penstock.queue import classes
 from penstock.queue.classify import describe
 from penstock.queue.frames import Frames
 from penstock.queue.lanes import LANES, POLLER, Lanes, lane_of
@@ -156,9 +157,15 @@ class Egress:
         """Count a packet that leaves in the frame at hand; return the XDP action for it."""
         self.lanes.redirected(u32(entry.lane), carrier, helpers.get_smp_processor_id(), now)
         self.link.send(entry.length, now, entry.arrival)
-        self.statistics.left(how, entry.length, now - entry.arrival)
+        self._count(entry, how, now)
         self.packets.give_back(entry)
         return u32(helpers.redirect(self.ifindex))
+
+    def _count(self, entry: QueuedPacket, how: Traffic, now: u64) -> None:
+        """Count a packet that left, and how long it had waited."""
+        sojourn = now - entry.arrival
+        self.statistics.left(how, entry.length, sojourn)
+        classes.sent(self.scheduler.counts_of(entry), entry, sojourn)
 
     def _passes_by(self, lane: u32, now: u64) -> bool:
         """Whether a packet leaves without waiting, since none waits and the link is free."""
@@ -230,6 +237,7 @@ class Egress:
             if dropped is None:
                 return 0
             count(self.statistics.counts.value.overflowed, dropped.length)
+            classes.dropped(self.scheduler.counts_of(dropped), dropped)
             self.packets.give_back(dropped)
             entry = self.packets.take()
         return entry.slot + 1 if entry is not None else 0
@@ -245,12 +253,15 @@ class Egress:
         generation = u32(entry.generation)
         made = self.scheduler.made_copy()
         twin = self.packets.at(made - 1) if made != 0 else None
+        classes.came(self.scheduler.counts_of(entry), entry)
         if twin is not None:
+            classes.came(self.scheduler.counts_of(entry), entry)
             self.frames.copy(number, made - 1)
             self.packets.admit(twin, generation)
         if accepted:
             self.packets.admit(entry, generation)
             return True
+        classes.dropped(self.scheduler.counts_of(entry), entry)
         entry.generation = NO_GENERATION
         count(self.statistics.counts.value.refused, entry.length)
         self.packets.give_back(entry)
@@ -296,9 +307,10 @@ class Egress:
         self.lanes.gone(u32(entry.lane))
         if self.frames.send(packet, number, entry.length, self.ifindex):
             self.link.send(entry.length, now, entry.arrival)
-            self.statistics.left(counts.drained, entry.length, now - entry.arrival)
+            self._count(entry, counts.drained, now)
         else:
             count(counts.failed, entry.length)
+            classes.dropped(self.scheduler.counts_of(entry), entry)
         self.packets.give_back(entry)
 
     def _done(self, now: u64) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from penstock.lang import Global, Struct, u16, u32, u64
+from penstock.queue.classes import ClassCounts
 from penstock.queue.packets import QueuedPacket
 from penstock.queue.scheduler import NEVER, Scheduler
 
@@ -30,6 +31,7 @@ class Handover(Scheduler):
         super().__init__(new.packets)
         self.old = old
         self.new = new
+        self.has_classes = old.has_classes or new.has_classes
         self.generation = generation
         self.change = Global(Change, name="change")
 
@@ -69,3 +71,9 @@ class Handover(Scheduler):
         """Return a packet that the new one drops, or else the old one."""
         packet = self.new.make_room(now)
         return packet if packet is not None else self.old.make_room(now)
+
+    def counts_of(self, packet: QueuedPacket) -> ClassCounts | None:
+        """Return what is counted of a packet's class, in the scheduler that it waits in."""
+        if packet.generation == self.generation:
+            return self.old.counts_of(packet)
+        return self.new.counts_of(packet)

@@ -2,9 +2,9 @@
 
 A frame that XDP redirects waits in a list of its CPU until the poll ends in which that received it
 (kernel/bpf/devmap.c, bq_enqueue). What another CPU sends meanwhile may leave before it. So what may not
-overtake such a frame has to leave by the same CPU, or in a frame of the same receive queue, the polls of which
-come one after the other, or else a while later. Until then it is parked: out of the scheduler, with those of
-its lane behind it. The drain goes to the CPU by which such packets may leave at once.
+overtake such a frame has to leave by the same CPU, or in a frame of the same receive queue, the polls of
+which come one after the other, or else a while later. Until then it is parked: out of the scheduler, with
+those of its lane behind it. The drain goes to the CPU by which such packets may leave at once.
 """
 
 from __future__ import annotations

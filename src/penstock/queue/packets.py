@@ -33,7 +33,7 @@ class QueuedPacket(Struct):
     network: u16
     """Where the IP header begins; 0 if there is none."""
     traffic_class: u16
-    """The scheduler's, for statistics."""
+    """By which it is counted: the class selector of its DSCP, if the scheduler does not change it."""
     protocol: u8
     dscp: u8
     ecn: u8

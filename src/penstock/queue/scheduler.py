@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Generic, Self, TypeVar, overload
 
-from penstock.lang import Global, u32, u64
+from penstock.lang import ArrayMap, Global, u32, u64
+from penstock.queue import classes
+from penstock.queue.classes import ClassCounts
 from penstock.queue.packets import Packets, QueuedPacket
 
 V = TypeVar("V")
@@ -60,6 +62,9 @@ class Scheduler:
     holds_back: ClassVar[bool] = False
     """Whether packets may have to wait though the link is free: then none passes the scheduler by."""
 
+    class_names: ClassVar[Sequence[str]] = ()
+    """Classes that are counted one by one: `enqueue` sets `packet.traffic_class` to a number of this list."""
+
     options: ClassVar[dict[str, Option[Any]]] = {}
     """The parameters of the class, by name."""
 
@@ -82,6 +87,8 @@ class Scheduler:
             raise ValueError(f"{type(self).__name__} has no option {', '.join(sorted(strange))}")
         for name, option in self.options.items():
             self._set(name, option, given.get(name, option.default))
+        self.class_counts = ArrayMap(ClassCounts, max(len(self.class_names), 1), name="classes")
+        self.has_classes = bool(self.class_names)
         self.setup()
 
     def _set(self, name: str, option: Option[Any], given: str | int) -> None:
@@ -126,4 +133,9 @@ class Scheduler:
 
     def drop(self, packet: QueuedPacket) -> None:
         """Let go of a packet that `dequeue` took out of its queue and will not return; it is counted."""
+        classes.dropped(self.counts_of(packet), packet)
         self.packets.drop(packet)
+
+    def counts_of(self, packet: QueuedPacket) -> ClassCounts | None:
+        """Return what is counted of a packet's class; None if the scheduler has none."""
+        return self.class_counts.lookup(u32(packet.traffic_class)) if self.has_classes else None

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from penstock.lang import Global, u32, u64
+
+NAMES: Final = tuple(f"cs{number}" for number in range(8))
 
 
 class Selectors:

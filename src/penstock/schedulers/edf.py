@@ -12,12 +12,14 @@ from penstock.lang import u32, u64
 from penstock.queue.packet_pifo import PacketPifo
 from penstock.queue.packets import QueuedPacket
 from penstock.queue.scheduler import Scheduler, Tunable
-from penstock.queue.selectors import Selectors
+from penstock.queue.selectors import NAMES, Selectors
 from penstock.units import duration
 
 
 class Edf(Scheduler):
     """The earliest deadline first; what is late leaves all the same."""
+
+    class_names = NAMES
 
     cs0 = Tunable(duration, "100ms", "slack of DSCP 0 to 7")
     cs1 = Tunable(duration, "500ms", "slack of DSCP 8 to 15")

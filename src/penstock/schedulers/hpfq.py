@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from penstock.lang import ArrayMap, Struct, u16, u32, u64
+from penstock.lang import ArrayMap, Struct, u32, u64
 from penstock.queue.packets import QueuedPacket
 from penstock.queue.pifo import Pifo
 from penstock.queue.scheduler import Parameter, Scheduler, Tunable
-from penstock.queue.selectors import Selectors
+from penstock.queue.selectors import NAMES, Selectors
 from penstock.units import count
 
 SCALE: Final = 8
@@ -72,6 +72,8 @@ class Level:
 class Hpfq(Scheduler):
     """Shares the link among class selectors of DSCP by weight, and each one's share among its flows."""
 
+    class_names = NAMES
+
     cs0 = Tunable(count, "1", "weight of DSCP 0 to 7")
     cs1 = Tunable(count, "1", "weight of DSCP 8 to 15")
     cs2 = Tunable(count, "1", "weight of DSCP 16 to 23")
@@ -102,7 +104,6 @@ class Hpfq(Scheduler):
 
     def hold_class(self, packet: QueuedPacket, number: u32) -> bool:
         """Let the root hold a packet's class once more."""
-        packet.traffic_class = u16(number)
         return self.root.push(0, number, number, cost(packet) // self.weights.at(number))
 
     def hold(self, packet: QueuedPacket, leaf: u32) -> bool:

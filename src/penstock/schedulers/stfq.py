@@ -15,7 +15,7 @@ from penstock.lang import ArrayMap, Global, Struct, u32, u64
 from penstock.queue.packet_pifo import PacketPifo
 from penstock.queue.packets import QueuedPacket
 from penstock.queue.scheduler import Parameter, Scheduler, Tunable
-from penstock.queue.selectors import Selectors
+from penstock.queue.selectors import NAMES, Selectors
 from penstock.units import count
 
 FRACTION: Final = 8
@@ -52,6 +52,8 @@ class VirtualTime(Struct):
 
 class Stfq(Scheduler):
     """Shares the link among flows by weight, from 1 to 1000, in the order in which they would start."""
+
+    class_names = NAMES
 
     cs0 = Tunable(weight, "1", "weight of flows of DSCP 0 to 7")
     cs1 = Tunable(weight, "1", "weight of flows of DSCP 8 to 15")

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from penstock.lang import u32, u64
+from penstock.lang import u16, u32, u64
 from penstock.queue.fifo import Fifos
 from penstock.queue.packets import QueuedPacket
 from penstock.queue.scheduler import Scheduler
+from penstock.queue.selectors import NAMES
 
 BANDS: Final = 9
 LE: Final = 1
@@ -22,11 +23,14 @@ CS1: Final = 8
 class StrictPriority(Scheduler):
     """The most urgent first, by DSCP; when as many wait as can, the oldest of the least urgent is dropped."""
 
+    class_names = (*reversed(NAMES), "lower effort")
+
     def setup(self) -> None:
         self.waiting = Fifos(self.packets, BANDS)
 
     def enqueue(self, packet: QueuedPacket, now: u64) -> bool:
         band = BANDS - 1 if packet.dscp in (LE, CS1) else 7 - u32(packet.dscp >> 3)
+        packet.traffic_class = u16(band)
         return self.waiting.append(packet, band)
 
     def dequeue(self, now: u64) -> QueuedPacket | None:

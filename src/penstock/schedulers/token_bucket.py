@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from penstock.lang import ArrayMap, u16, u32, u64
+from penstock.lang import ArrayMap, u32, u64
 from penstock.queue.fifo import Fifos
 from penstock.queue.packets import QueuedPacket
 from penstock.queue.pifo import Pifo
 from penstock.queue.scheduler import NEVER, Scheduler, Tunable
-from penstock.queue.selectors import Selectors
+from penstock.queue.selectors import NAMES, Selectors
 from penstock.units import rate, size
 
 DEEPEST: Final = 1 << 30
@@ -35,6 +35,7 @@ class TokenBucket(Scheduler):
     """Shapes each class selector of DSCP to its rate."""
 
     holds_back = True
+    class_names = NAMES
 
     cs0 = Tunable(rate, "100mbit", "rate of DSCP 0 to 7")
     cs1 = Tunable(rate, "100mbit", "rate of DSCP 8 to 15")
@@ -54,7 +55,6 @@ class TokenBucket(Scheduler):
 
     def enqueue(self, packet: QueuedPacket, now: u64) -> bool:
         number = u32(packet.dscp >> 3)
-        packet.traffic_class = u16(number)
         backlog = self.waiting.backlog(number)
         if backlog is None or backlog.packets > self.packets.capacity - self.packets.waiting():
             return False
