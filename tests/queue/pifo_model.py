@@ -59,6 +59,7 @@ class Kernel(Batch):
         super().__init__(perform)
         self.pifo = pifo
         self.states = self.loaded[pifo.states].memory
+        self.nodes = self.loaded[pifo.nodes].memory
 
     def empty(self, pushes: int = 0) -> None:
         """Begin anew, with the number of pushes where it is after a long time."""

@@ -70,7 +70,7 @@ class Expected:
 
     def __init__(self, pifo: PacketPifo) -> None:
         self.capacity = pifo.packets.capacity
-        self.groups = [Model(self.capacity, 1 << pifo.pifo.shift) for _ in range(GROUPS)]
+        self.groups = [Model(self.capacity, 1 << pifo.shift) for _ in range(GROUPS)]
         self.dropped = 0
 
     def waiting(self) -> int:

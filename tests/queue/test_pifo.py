@@ -14,7 +14,8 @@ from penstock.kernel import features
 from penstock.kernel.attributes import ProgInfo
 from penstock.kernel.handle import object_info
 from penstock.lang import Tc, tc, u32
-from penstock.queue.pifo import MAX_CAPACITY, MAX_WINDOW, Pifo
+from penstock.queue.pifo import MAX_CAPACITY, Pifo
+from penstock.queue.ranked import MAX_WINDOW
 from tests.queue.pifo_model import LENGTH, PEEK, POP, PUSH, Kernel, Model
 
 pytestmark = pytest.mark.needs(features.FOR_EACH)

@@ -56,6 +56,7 @@ from penstock.queue.session import LOSSES, SENT, Queue
 from penstock.schedulers.drr import Drr
 from penstock.schedulers.fifo import Fifo
 from penstock.schedulers.fq_codel import FqCodel
+from tests.queue.free_slots import free_slots
 
 PENSTOCK = str(Path(sys.executable).with_name("penstock"))
 SECONDS = float(os.environ.get("PENSTOCK_STORM_SECONDS", "6"))
@@ -350,8 +351,7 @@ def _change(queue: Queue, seconds: float) -> None:
 def _slots_are_whole(queue: Queue) -> None:
     """Each slot is free: the owner's, or one CPU's."""
     packets, loaded = queue.egress.packets, queue._loaded
-    free = loaded[packets.free].value
-    numbers = list(free.numbers[: free.count]) + list(range(free.used, packets.capacity))
+    numbers = free_slots(loaded, packets)
     busy = loaded[queue.egress.owner.busy].value
     assert busy.staged == busy.taken
     for reserve in loaded[queue.egress.owner.reserves].memory:

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.needs(features.FOR_EACH)
 
 
 def view_of(kernel: Kernel) -> PifoView:
-    return PifoView(kernel.pifo, kernel.loaded[kernel.pifo.states])
+    return PifoView(kernel.pifo, kernel.loaded[kernel.pifo.states], kernel.loaded[kernel.pifo.nodes])
 
 
 @pytest.mark.parametrize("granularity", [1, 4, 1024])
@@ -77,9 +77,11 @@ def test_nonsense_is_survived():
         for _ in range(300):
             for state in kernel.states:
                 state["first"] = chance.integers(0, 2**64, dtype=np.uint64)
-                state["used"], state["in_heap"] = chance.integers(0, 110, 2)
-                state["buckets"]["head"] = chance.integers(0, 2**32, 64) * (chance.random(64) < 0.5) % 130
-                state["following"] = chance.integers(0, 130, 256)
+                state["in_heap"] = chance.integers(0, 110)
+                state["heap"] = chance.integers(0, 2**64, len(state["heap"]), dtype=np.uint64)
+                state["buckets"]["head"] = chance.integers(0, 2**32, 64) * (chance.random(64) < 0.5) % 330
+            kernel.nodes["following"] = chance.integers(0, 330, len(kernel.nodes))
+            kernel.nodes["rank"] = chance.integers(0, 2**64, len(kernel.nodes), dtype=np.uint64)
             for group in range(3):
                 ranks, counts = view.counts(group)
                 assert len(ranks) == len(counts) <= 64 + 100

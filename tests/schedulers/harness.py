@@ -37,6 +37,7 @@ from penstock.lang import (
 )
 from penstock.queue.packets import Packets, QueuedPacket
 from penstock.queue.scheduler import Scheduler
+from tests.queue.free_slots import free_slots
 
 NEEDED = pytest.mark.needs(Feature("bpf_loop", "helpers.loop", (5, 17), _helper(181)))
 
@@ -187,11 +188,9 @@ class Rig:
 
     def _count_slots(self, dropped: int) -> None:
         """Free and waiting ones are all there are, and no free one is free twice."""
-        free = self.loaded[self.packets.free].memory[0]
-        numbers = free["numbers"][: free["count"]].tolist()
+        numbers = free_slots(self.loaded, self.packets)
         assert len(set(numbers)) == len(numbers)
-        unused = self.packets.capacity - int(free["used"]) + len(numbers)
-        assert unused + self.arrived - self.left - dropped == self.packets.capacity
+        assert len(numbers) + self.arrived - self.left - dropped == self.packets.capacity
 
 
 def _packed(operation: Step) -> tuple[object, ...]:

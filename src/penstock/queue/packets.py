@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from penstock.lang import Array, ArrayMap, Global, Struct, array, be16, u8, u16, u32, u64
 
@@ -47,27 +47,18 @@ class QueuedPacket(Struct):
 
 
 class FreeSlots(Struct):
-    """A stack of numbers. The first `used` were ever taken; the others need not be on it.
-
-    Beside it is counted what schedulers drop.
-    """
+    """The packets that are free again, in a list. Beside it is counted what schedulers drop."""
 
     used: u32
+    """How many were ever taken: they have the lowest numbers. The others are free, and in no list."""
     count: u32
+    """How many are in the list."""
+    first: u32
+    """Number of the first of them, and one."""
     dropped: u64
     dropped_bytes: u64
     of: Array[u32] = array(4)
     """How many wait in each generation of schedulers; the last counts nothing that matters."""
-
-    if TYPE_CHECKING:
-        numbers: Array[u32]
-
-
-def _free_slots(size: int) -> type[FreeSlots]:
-    class Free(FreeSlots):
-        numbers: Array[u32] = array(size)
-
-    return Free
 
 
 class Packets:
@@ -78,11 +69,9 @@ class Packets:
         if not 1 <= capacity <= MAX_SLOTS:
             raise ValueError(f"{capacity} packets: from 1 to {MAX_SLOTS}")
         self.capacity = capacity
-        size = 1 << (capacity - 1).bit_length()
-        self.mask = size - 1
         self.slots = capacity + spare
-        self.table = ArrayMap(QueuedPacket, self.slots, name="packets")
-        self.free = Global(_free_slots(size), name="free_slots")
+        self.table = ArrayMap(QueuedPacket, self.slots + 1, name="packets")
+        self.free = Global(FreeSlots, name="free_slots")
 
     def at(self, number: u32) -> QueuedPacket | None:
         """Return a packet by its number."""
@@ -91,17 +80,18 @@ class Packets:
     def take(self) -> QueuedPacket | None:
         """Return a packet that was free, to be filled in; None if all are in use."""
         free = self.free.value
-        number = free.used
-        if free.count > 0:
-            free.count -= 1
-            number = free.numbers[free.count & self.mask]
-        elif free.used < self.capacity:
-            free.used += 1
-        else:
+        if free.count == 0 and free.used >= self.capacity:
             return None
+        number = free.first - 1 if free.count != 0 else free.used
         packet = self.table.lookup(number)
-        if packet is not None:
-            packet.slot, packet.mark, packet.generation = number, 0, NO_GENERATION
+        if packet is None:
+            return None
+        if free.count != 0:
+            free.first = packet.following
+            free.count -= 1
+        else:
+            free.used += 1
+        packet.slot, packet.mark, packet.generation = number, 0, NO_GENERATION
         return packet
 
     def admit(self, packet: QueuedPacket, generation: u32) -> None:
@@ -127,5 +117,5 @@ class Packets:
         """Let a packet's number be used for another."""
         free = self.free.value
         free.of[u32(packet.generation) & NO_GENERATION] -= 1
-        free.numbers[free.count & self.mask] = packet.slot
+        packet.following, free.first = free.first, packet.slot + 1
         free.count += 1

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from penstock.kernel.array import Array
-from penstock.queue.pifo import Pifo, PifoState
+from penstock.queue.ranked import NodeT, PifoState, Ranked
 
 
 class PifoView:
@@ -16,31 +16,34 @@ class PifoView:
     be missing or count twice.
     """
 
-    def __init__(self, pifo: Pifo, states: Array[PifoState]) -> None:
-        """Look at `pifo` as it was loaded: `states` is `loaded[pifo.states]`. Linux 5.5."""
+    def __init__(self, pifo: Ranked[NodeT], states: Array[PifoState], nodes: Array[NodeT]) -> None:
+        """Look at a `Pifo` or `PacketPifo`: `loaded[pifo.states]` and `loaded[pifo.nodes]`. Linux 5.5."""
         self._shift = np.uint64(pifo.shift)
         self._window = np.uint64(pifo.window)
+        self._node_mask = np.uint64(pifo.node_mask)
         self._states = states.memory
+        self._nodes = nodes.memory
 
     def length(self, group: int = 0) -> int:
-        """Return how many items it holds. IndexError if there is no such group."""
+        """Return how many are in it. IndexError if there is no such group."""
         state = self._states[group]
         return int(state["in_window"]) + int(state["in_heap"])
 
     def counts(self, group: int = 0) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
-        """Return the ranks that items have, ascending, and how many items have each: two arrays of (n,).
+        """Return the ranks that there are, ascending, and how many have each: two arrays of (n,).
 
         Ranks that are equal by granularity are the lowest of them. IndexError if there is no such group.
         """
         state = self._states[group]
         heads = state["buckets"]["head"].copy()
         buckets = np.flatnonzero(heads).astype(np.uint64)
-        lengths = _lengths(state["following"][: int(state["used"]) + 1])
         first = state["first"]
         in_window = first + (buckets - first) % self._window
-        in_heap = state["heap"]["rank"][: state["in_heap"]]
-        ranks, which = np.unique(np.concatenate([in_window, in_heap]), return_inverse=True)
+        lengths = _lengths(self._nodes["following"])
         listed = lengths[np.minimum(heads[heads != 0], len(lengths) - 1)]
+        entries = (state["heap"][: state["in_heap"]] & self._node_mask) - np.uint64(1)
+        in_heap = self._nodes["rank"][np.minimum(entries, len(self._nodes) - 1)] >> self._shift
+        ranks, which = np.unique(np.concatenate([in_window, in_heap]), return_inverse=True)
         counts = np.bincount(which, np.concatenate([listed, np.ones(len(in_heap))]), len(ranks))
         return ranks << self._shift, counts.astype(np.int64)
 
@@ -50,9 +53,8 @@ def _lengths(following: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
 
     Pointer jumping: each round knows twice as far ahead as the one before. It ends even if lists are torn.
     """
-    after = following.copy()
+    after = np.concatenate([[0], following[:-1]])  # the last belongs to nobody
     after[after >= len(after)] = 0
-    after[0] = 0
     lengths = np.ones(len(after), np.int64)
     lengths[0] = 0
     for _ in range(len(after).bit_length()):

@@ -77,7 +77,7 @@ class Stfq(Scheduler):
 
     def enqueue(self, packet: QueuedPacket, now: u64) -> bool:
         flow = self.flow_of(packet)
-        if flow is None or flow.waiting >= self.packets.capacity - u64(self.waiting.pifo.length()):
+        if flow is None or flow.waiting >= self.packets.capacity - u64(self.waiting.length()):
             return False
         start = max(self.time.value.now, flow.finish)
         flow.finish = start + (u64(packet.length) << FRACTION) // self.weights.at(u32(packet.dscp >> 3))
