@@ -33,34 +33,52 @@ _SIZES: Final = {
 }
 
 
+LONGEST: Final = 86_400 * 10**9
+"""ns: a day, so that no sum or product of times overflows where packets are scheduled."""
+
+LARGEST: Final = (1 << 32) - 1
+"""bytes, or a number of things."""
+
+FASTEST: Final = 10**15
+"""bit/s"""
+
+
 def rate(text: str) -> int:
-    """Return bits per second: `1gbit`, `100kbit`, `5mbps` (bytes), `1000`. ValueError if it is none, or 0."""
-    return _positive(_parse(text, _RATES, "a rate, such as 10mbit"), text, "rate")
+    """Return bits per second: `1gbit`, `100kbit`, `5mbps` (bytes), `1000`.
+
+    ValueError if it is none, 0, or more than a petabit.
+    """
+    return _positive(round(_parse(text, _RATES, "a rate, such as 10mbit", FASTEST)), text, "rate")
 
 
 def duration(text: str) -> int:
-    """Return nanoseconds: `5ms`, `100us`, `1s`. ValueError if it is none."""
-    return _parse(text, _TIMES, "a time, such as 5ms")
+    """Return nanoseconds: `5ms`, `100us`, `1s`. ValueError if it is none, or more than a day."""
+    return round(_parse(text, _TIMES, "a time, such as 5ms", LONGEST))
 
 
 def size(text: str) -> int:
-    """Return bytes: `1500`, `64kb` (65,536), `1mb`. ValueError if it is none."""
-    return _parse(text, _SIZES, "a size, such as 64kb")
+    """Return bytes: `1500`, `64kb` (65,536), `1mb`. ValueError if it is none, or 4 GB and more."""
+    return round(_parse(text, _SIZES, "a size, such as 64kb", LARGEST))
 
 
 def count(text: str) -> int:
-    """Return a whole number from 1 on. ValueError if it is none."""
-    return _positive(_parse(text, {"": 1}, "a whole number"), text, "number")
+    """Return a whole number from 1 to 4,294,967,295. ValueError if it is none."""
+    value = _parse(text, {"": 1}, "a whole number", LARGEST)
+    if value.denominator != 1:
+        raise ValueError(f"{text!r} is not a whole number")
+    return _positive(int(value), text, "number")
 
 
-def _parse(text: str, units: dict[str, int], what: str) -> int:
+def _parse(text: str, units: dict[str, int], what: str, most: int) -> Fraction:
     found = _NUMBER.fullmatch(text)
     if found is None or found[2].lower() not in units:
         raise ValueError(f"{text!r} is not {what}")
     value = Fraction(found[1]) * units[found[2].lower()]
-    if value.denominator != 1 and value < 1:
+    if 0 < value < 1:
         raise ValueError(f"{text!r} is less than one")
-    return round(value)
+    if value > most:
+        raise ValueError(f"{text!r} is too much")
+    return value
 
 
 def _positive(value: int, text: str, what: str) -> int:
