@@ -16,7 +16,7 @@ import pytest
 
 import penstock
 from penstock.kernel.array import Shared
-from penstock.kernel.features import Feature, _helper
+from penstock.kernel.features import LOOP_CALLS
 from penstock.kernel.hash import Hash
 from penstock.lang import (
     Array,
@@ -39,7 +39,7 @@ from penstock.queue.packets import Packets, QueuedPacket
 from penstock.queue.scheduler import Scheduler
 from tests.queue.free_slots import free_slots
 
-NEEDED = pytest.mark.needs(Feature("bpf_loop", "helpers.loop", (5, 17), _helper(181)))
+NEEDED = pytest.mark.needs(LOOP_CALLS)
 
 MOST = 4096
 """Operations in one run of the program; longer sequences take several."""

@@ -272,6 +272,7 @@ RUN_STATISTICS: Final = Feature("run statistics", "the cost of programs", (5, 8)
 XDP_LINKS: Final = Feature("XDP links", "XDP that goes with its process", (5, 9), _elsewhere(_xdp_link))
 FETCHING_ATOMICS: Final = Feature("atomics with a result", "exchange, compare", (5, 12), _runs(_EXCHANGE))
 FOR_EACH: Final = Feature("map iteration in programs", "for_each", (5, 13), _helper(164))
+LOOP_CALLS: Final = Feature("loops of calls", "helpers.loop", (5, 17), _helper(181))
 TIMERS: Final = Feature("timers", "programs that run by themselves", (5, 15), _helper(169))
 CHAINS: Final = Feature("tail calls in functions", "XDP programs in a chain", (5, 10), _chain)
 TCX: Final = Feature("TCX", "tc programs that go with their process", (6, 6), _tcx)
@@ -294,6 +295,7 @@ FEATURES: Final = (
     FOR_EACH,
     SYSCALL,
     TIMERS,
+    LOOP_CALLS,
     TCX,
     CLSACT,
 )
