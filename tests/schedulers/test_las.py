@@ -70,6 +70,14 @@ def test_when_a_flow_counts_as_new(rig, silence, order):
     assert [result.serial for result in rig.run([Leave(silence)] * 4)] == order
 
 
+def test_packets_of_another_cpu_come_late(rig):
+    """They are of the same flow, though they arrived before its last one; and time goes on from that."""
+    rig.reset()
+    rig.run([Arrive(9, flow=1), Arrive(8, flow=1), Arrive(9 + SILENCE, flow=1)])
+    rig.run([Arrive(9 + SILENCE, flow=2, length=150)] * 2)
+    assert [result.serial for result in rig.run([Leave(9 + SILENCE)] * 5)] == [0, 3, 1, 4, 2]
+
+
 def test_a_new_flow_goes_first_until_it_has_had_as_much(rig):
     rig.reset()
     rig.run([Arrive(0, flow=1, length=1000), Leave(0)])

@@ -22,7 +22,10 @@ class Attained(Struct):
 
 
 class Las(Srpt):
-    """The flow that has sent least first, of what had to wait; after a silence a flow counts as new."""
+    """The flow that has sent least first, of what had to wait; after a silence a flow counts as new.
+
+    When as many packets wait as can, one that arrives is dropped, whatever its flow.
+    """
 
     silence = Tunable(duration, "1s", "after so long a flow counts as new")
 
@@ -34,6 +37,7 @@ class Las(Srpt):
         flow = self.attained.lookup(packet.flow % self.flows)
         if flow is None:
             return 0
-        before = flow.bytes if packet.arrival - flow.last <= self.silence.value else 0
-        flow.bytes, flow.last = before + u64(packet.length), packet.arrival
+        before = flow.bytes if packet.arrival <= flow.last + self.silence.value else 0
+        # What another CPU took may have arrived before the last: packets of all CPUs come here one by one.
+        flow.bytes, flow.last = before + u64(packet.length), max(flow.last, packet.arrival)
         return before
