@@ -33,9 +33,9 @@ class TimedModel(ABC):
         self.dropped += 1
 
 
-def agree(rig: Rig, model: TimedModel, operations: list[Arrive | Leave]) -> list[Result]:
+def agree(rig: Rig, model: TimedModel, operations: list[Arrive | Leave], **tunables: int) -> list[Result]:
     """Perform operations, then let all leave that waits, in the kernel and in the model; what they did."""
-    rig.reset()
+    rig.reset(**tunables)
     steps: list[Step] = [step for one in operations for step in (one, NextDue(one.now))]
     steps += [Leave(LATE * (n + 1)) for n in range(rig.packets.capacity + 1)]
     results = rig.run(steps)

@@ -8,19 +8,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.schedulers.drr import Drr, full_frames
-from tests.schedulers.compare import Model, agree, traffic
+from penstock.schedulers.fq_codel import BATCH
+from tests.schedulers.compare import traffic
 from tests.schedulers.fair import apart, backlogs, shares
 from tests.schedulers.harness import NEEDED, Arrive, Leave, Rig
+from tests.schedulers.model_base import TimedModel, agree
 
 pytestmark = NEEDED
 
 FLOWS = 8
 
 
-class DrrModel(Model):
+class DrrModel(TimedModel):
     """The paper's two procedures; the second gives a packet whenever it is asked to go on."""
 
     def __init__(self, quantum):
+        super().__init__()
         self.quantum = quantum
         self.queues = [deque() for _ in range(FLOWS)]
         self.deficits = [0] * FLOWS
@@ -59,12 +62,23 @@ class DrrModel(Model):
         return next(self.departures)
 
     def make_room(self, _now):
-        return max(self.queues, key=lambda queue: sum(packet.length for packet in queue)).popleft()
+        """Half of the longest queue; the last of those packets is the caller's to drop."""
+        longest = max(self.queues, key=size)
+        half = size(longest) // 2
+        for _ in range(BATCH - 1):
+            if size(longest) - longest[0].length <= half:
+                break
+            self.drop(longest.popleft())
+        return longest.popleft()
 
 
-@pytest.fixture(scope="module")
-def rig():
-    with Rig(Drr, 8, flows=FLOWS) as rig:
+def size(queue):
+    return sum(packet.length for packet in queue)
+
+
+@pytest.fixture(scope="module", params=[8, 200])
+def rig(request):
+    with Rig(Drr, request.param, flows=FLOWS) as rig:
         yield rig
 
 
@@ -74,8 +88,8 @@ def long():
         yield rig
 
 
-@settings(max_examples=2000)
-@given(traffic(), st.sampled_from([1514, 3000, 9018, 100_000]))
+@settings(max_examples=1000)
+@given(traffic(300), st.sampled_from([1514, 3000, 9018, 100_000]))
 def test_as_the_model(rig, operations, quantum):
     agree(rig, DrrModel(quantum), operations, quantum=quantum)
 
@@ -86,6 +100,14 @@ def test_shares_are_as_near_as_the_paper_says(long, flows, quantum):
     sent = shares(long, flows, quantum=quantum)
     for one, other in itertools.combinations(range(len(flows)), 2):
         assert apart(sent, one, other, [1] * len(flows)) <= quantum + 2 * 9018
+
+
+def test_a_full_queue_drops_from_the_head_of_the_longest(rig):
+    room, batch = rig.packets.capacity, min(rig.packets.capacity // 2, BATCH)
+    rig.reset()
+    rig.run([Arrive(0, flow=4), *[Arrive(1, flow=5)] * (room - 1)])
+    assert rig.run([Arrive(2, flow=6)])[0].dropped == batch
+    assert [result.serial for result in rig.run([Leave(3)] * 2)] == [0, 1 + batch]
 
 
 @pytest.mark.parametrize("text", ["0", "1513", "1k"])

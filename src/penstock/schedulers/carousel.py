@@ -20,7 +20,10 @@ STEP: Final = 8192
 
 
 class Carousel(Scheduler):
-    """Paces each flow at the same rate."""
+    """Paces each flow at the same rate.
+
+    What arrives is dropped if its time is beyond the horizon, or as many packets wait as can.
+    """
 
     holds_back = True
 

@@ -36,7 +36,10 @@ class Control(Struct):
 
 
 class Codel(Scheduler):
-    """Drops a packet, or marks it, once packets have waited longer than the target for an interval."""
+    """Drops a packet, or marks it, once packets have waited longer than the target for an interval.
+
+    When as many packets wait as can, one that arrives is dropped.
+    """
 
     target = Tunable(duration, "5ms", "how long packets may wait")
     interval = Tunable(duration, "100ms", "for how long they may wait longer: a round-trip time")

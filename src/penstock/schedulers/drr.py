@@ -2,8 +2,8 @@
 
 Shreedhar and Varghese, Efficient Fair Queuing using Deficit Round Robin (SIGCOMM 1995): flows take turns,
 each turn adds a quantum to what the flow may send, and what it does not use stays for its next turn unless
-it has nothing more to send. When as many packets wait as can, the oldest of the longest queue is dropped:
-McKenney's buffer stealing, as there.
+it has nothing more to send. When as many packets wait as can, the longest queue makes room: McKenney's buffer
+stealing, as there, but half of the queue at once (RFC 8290, section 4.1), so that the search is seldom.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from penstock.lang import ArrayMap, Global, Struct, global_subprogram, u32, u64
 from penstock.queue.fifo import Fifos
 from penstock.queue.packets import QueuedPacket
 from penstock.queue.scheduler import Parameter, Scheduler, Tunable
-from penstock.schedulers.fq_codel import Longest, longer
+from penstock.schedulers.fq_codel import half_of_longest
 from penstock.units import count, size
 
 VISITS: Final = 64
@@ -58,7 +58,10 @@ class Turns(Struct):
 
 
 class Drr(Scheduler):
-    """Flows take turns; each may send so many bytes in its turn."""
+    """Flows take turns; each may send so many bytes in its turn.
+
+    When as many packets wait as can, half of the queue of the most bytes is dropped, from its head.
+    """
 
     quantum = Tunable(full_frames, "1514", "bytes that a flow may send in each turn, 1514 or more")
     flows = Parameter(count, "1024", "queues that flows are hashed to")
@@ -86,9 +89,7 @@ class Drr(Scheduler):
         return None
 
     def make_room(self, now: u64) -> QueuedPacket | None:
-        longest = Longest()
-        self.waiting.lists.for_each(longer, longest)
-        return self.waiting.pop(longest.number)
+        return half_of_longest(self, self.waiting)
 
     @global_subprogram
     def visit(self) -> u32:

@@ -17,7 +17,10 @@ from penstock.units import duration
 
 
 class Edf(Scheduler):
-    """The earliest deadline first; what is late leaves all the same."""
+    """The earliest deadline first; what is late leaves all the same.
+
+    When as many packets wait as can, one that arrives is dropped, whatever its deadline.
+    """
 
     class_names = NAMES
 

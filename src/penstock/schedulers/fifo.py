@@ -9,7 +9,10 @@ from penstock.queue.scheduler import Scheduler
 
 
 class Fifo(Scheduler):
-    """First in, first out; when as many wait as can, a packet that arrives is dropped."""
+    """First in, first out.
+
+    When as many packets wait as can, one that arrives is dropped.
+    """
 
     def setup(self) -> None:
         self.waiting = Fifos(self.packets)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Final
 
 from penstock.lang import ArrayMap, Struct, global_subprogram, i64, u32, u64
-from penstock.queue.fifo import Backlog
+from penstock.queue.fifo import Backlog, Fifos
 from penstock.queue.packets import QueuedPacket
 from penstock.queue.pifo import Pifo
-from penstock.queue.scheduler import Parameter, Tunable
+from penstock.queue.scheduler import Parameter, Scheduler, Tunable
 from penstock.schedulers.codel import Codel
 from penstock.units import count, size
 
@@ -55,7 +55,10 @@ class Longest(Struct):
 
 
 class FqCodel(Codel):
-    """Flows share the link equally; sparse ones wait for none, and CoDel keeps every queue short."""
+    """Flows share the link equally; sparse ones wait for none, and CoDel keeps every queue short.
+
+    When as many packets wait as can, half of the queue of the most bytes is dropped, from its head.
+    """
 
     queues = Parameter(count, "1024", "queues that flows are hashed to")
     quantum = Tunable(quantum_size, "1514", "bytes that a queue may send in its turn, 64 or more")
@@ -105,17 +108,24 @@ class FqCodel(Codel):
         return ASK_NEXT
 
     def make_room(self, now: u64) -> QueuedPacket | None:
-        """Drop half of the longest queue from its head, 64 packets at most: so the search is seldom."""
-        longest = Longest()
-        self.waiting.lists.for_each(longer, longest)
-        packet = self.waiting.pop(longest.number)
-        for _ in range(BATCH - 1):
-            backlog = self.waiting.backlog(longest.number)
-            if packet is None or backlog is None or backlog.bytes <= longest.bytes // 2:
-                break
-            self.drop(packet)
-            packet = self.waiting.pop(longest.number)
-        return packet
+        return half_of_longest(self, self.waiting)
+
+
+def half_of_longest(scheduler: Scheduler, waiting: Fifos) -> QueuedPacket | None:
+    """Drop half of the longest list from its head, 64 packets at most, so that the search is seldom.
+
+    The last of them is returned instead, out of its list; None if all lists are empty.
+    """
+    longest = Longest()
+    waiting.lists.for_each(longer, longest)
+    packet = waiting.pop(longest.number)
+    for _ in range(BATCH - 1):
+        backlog = waiting.backlog(longest.number)
+        if packet is None or backlog is None or backlog.bytes <= longest.bytes // 2:
+            break
+        scheduler.drop(packet)
+        packet = waiting.pop(longest.number)
+    return packet
 
 
 def longer(number: u32, backlog: Backlog, longest: Longest) -> int:

@@ -17,6 +17,7 @@ from penstock.queue.packets import QueuedPacket
 from penstock.queue.pifo import Pifo
 from penstock.queue.scheduler import Parameter, Scheduler, Tunable
 from penstock.queue.selectors import NAMES, Selectors
+from penstock.schedulers.stfq import weight
 from penstock.units import count
 
 SCALE: Final = 8
@@ -70,18 +71,22 @@ class Level:
 
 
 class Hpfq(Scheduler):
-    """Shares the link among class selectors of DSCP by weight, and each one's share among its flows."""
+    """Shares the link among class selectors of DSCP by weight, and each one's share among its flows.
+
+    Weights are from 1 to 1000. What arrives is dropped if its flow has as many packets waiting as there is
+    room left.
+    """
 
     class_names = NAMES
 
-    cs0 = Tunable(count, "1", "weight of DSCP 0 to 7")
-    cs1 = Tunable(count, "1", "weight of DSCP 8 to 15")
-    cs2 = Tunable(count, "1", "weight of DSCP 16 to 23")
-    cs3 = Tunable(count, "1", "weight of DSCP 24 to 31")
-    cs4 = Tunable(count, "1", "weight of DSCP 32 to 39")
-    cs5 = Tunable(count, "1", "weight of DSCP 40 to 47")
-    cs6 = Tunable(count, "1", "weight of DSCP 48 to 55")
-    cs7 = Tunable(count, "1", "weight of DSCP 56 to 63")
+    cs0 = Tunable(weight, "1", "weight of DSCP 0 to 7")
+    cs1 = Tunable(weight, "1", "weight of DSCP 8 to 15")
+    cs2 = Tunable(weight, "1", "weight of DSCP 16 to 23")
+    cs3 = Tunable(weight, "1", "weight of DSCP 24 to 31")
+    cs4 = Tunable(weight, "1", "weight of DSCP 32 to 39")
+    cs5 = Tunable(weight, "1", "weight of DSCP 40 to 47")
+    cs6 = Tunable(weight, "1", "weight of DSCP 48 to 55")
+    cs7 = Tunable(weight, "1", "weight of DSCP 56 to 63")
     flows = Parameter(count, "1024", "numbers that the flows of a class are hashed to")
 
     def setup(self) -> None:

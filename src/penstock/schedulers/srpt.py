@@ -19,7 +19,8 @@ from penstock.units import count
 class Srpt(Scheduler):
     """The shortest flow first, as senders mark it: from DSCP 0, least still to come, to 63, most.
 
-    Where more is known, derive from it and override `remaining`.
+    When as many packets wait as can, one that arrives is dropped, whatever its flow. Where more is known than
+    DSCP says, derive from this class and override `remaining`.
     """
 
     flows = Parameter(count, "1024", "queues that flows are hashed to")

@@ -51,7 +51,10 @@ class VirtualTime(Struct):
 
 
 class Stfq(Scheduler):
-    """Shares the link among flows by weight, from 1 to 1000, in the order in which they would start."""
+    """Shares the link among flows by weight, from 1 to 1000, in the order in which they would start.
+
+    What arrives is dropped if its flow has as many packets waiting as there is room left.
+    """
 
     class_names = NAMES
 

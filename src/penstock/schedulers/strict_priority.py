@@ -21,7 +21,10 @@ CS1: Final = 8
 
 
 class StrictPriority(Scheduler):
-    """The most urgent first, by DSCP; when as many wait as can, the oldest of the least urgent is dropped."""
+    """The most urgent first, by DSCP.
+
+    When as many packets wait as can, the oldest of the least urgent of them is dropped for any that arrives.
+    """
 
     class_names = (*reversed(NAMES), "lower effort")
 

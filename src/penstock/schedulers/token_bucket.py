@@ -32,7 +32,10 @@ def bucket_size(text: str) -> int:
 
 
 class TokenBucket(Scheduler):
-    """Shapes each class selector of DSCP to its rate."""
+    """Shapes each class selector of DSCP to its rate.
+
+    What arrives is dropped if its class has as many packets waiting as there is room left.
+    """
 
     holds_back = True
     class_names = NAMES

@@ -14,7 +14,10 @@ from penstock.schedulers.stfq import Stfq
 
 
 class Wfq(Stfq):
-    """Shares the link among flows by weight, from 1 to 1000, in the order in which they would finish."""
+    """Shares the link among flows by weight, from 1 to 1000, in the order in which they would finish.
+
+    What arrives is dropped if its flow has as many packets waiting as there is room left.
+    """
 
     def rank(self, start: u64, finish: u64) -> u64:
         return finish
