@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import operator
+from types import FunctionType
 from typing import Any, cast
 
 from penstock.compiler import ir
 from penstock.compiler.frontend.convert import fit, settle
 from penstock.compiler.frontend.flow import Lost
+from penstock.compiler.frontend.functions import call_accessor
 from penstock.compiler.frontend.operators import fold
 from penstock.compiler.frontend.scope import EXPRESSIONS, Scope, expression, lowers
 from penstock.compiler.frontend.source import MISSING
@@ -24,7 +26,7 @@ from penstock.compiler.frontend.values import (
 )
 from penstock.lang.maps import Global, MapSpec
 from penstock.lang.program import ContextField, Packet, Xdp
-from penstock.lang.struct import StructType
+from penstock.lang.struct import Struct, StructType
 from penstock.lang.types import ArrayType, BigEndian, Type
 
 
@@ -95,7 +97,16 @@ def lower_attribute(scope: Scope, node: ast.Attribute) -> Value:
         return _static_attribute(scope, node, base)
     if isinstance(base, ir.Expr) and isinstance(base.type, ir.ContextType):
         return _context_field(scope, node, base, base.type.of)
+    if (getter := property_of(node, base).fget) is not None:
+        return call_accessor(scope, node, cast("FunctionType", getter), reference(scope, node, base))
     return value_at(scope, node, member(scope, node, base))
+
+
+def property_of(node: ast.Attribute, base: Value) -> property:
+    """The property of a Struct that `base.attr` is; one without functions if it is none."""
+    kind = base.type.to if isinstance(base, ir.Expr) and isinstance(base.type, ir.PointerType) else None
+    found = getattr(Struct.__class_of__[kind], node.attr, None) if isinstance(kind, StructType) else None
+    return found if isinstance(found, property) else property()
 
 
 def _static_attribute(scope: Scope, node: ast.Attribute, base: Static) -> Value:

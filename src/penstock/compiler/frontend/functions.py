@@ -90,7 +90,25 @@ def call_function(scope: Scope, node: ast.Call, function: FunctionType, *owner: 
     return ir.Call(instance, arguments, loc=scope.loc(node), type=_call_type(instance.result, arguments))
 
 
-def _bind_one(scope: Scope, node: ast.Call, source: Source, name: str, value: Value) -> Static | ir.Expr:
+def call_accessor(
+    scope: Scope, node: ast.AST, function: FunctionType, owner: ir.Expr, *given: Value
+) -> ir.Call:
+    """Lower a call of a property's function: it takes a reference to a Struct, and what is to be written."""
+    source = scope.builder.source(function)
+    assert isinstance(owner.type, ir.PointerType)
+    name, *others = signature_of(source).names
+    parameters = [Parameter(name, replace(owner.type, storages=frozenset()))]
+    arguments = [owner]
+    for other, value in zip(others, given, strict=True):
+        bound = _bind_one(scope, node, source, other, value)
+        parameters.append(Parameter(other, _bound_type(source, other, bound)))
+        arguments += [bound] if isinstance(bound, ir.Expr) else []
+    _check_recursion(scope, node, source, parameters)
+    instance = _instantiate(scope.builder, source, parameters, _result_type(source))
+    return ir.Call(instance, arguments, loc=scope.loc(node), type=_call_type(instance.result, arguments))
+
+
+def _bind_one(scope: Scope, node: ast.AST, source: Source, name: str, value: Value) -> Static | ir.Expr:
     """An argument as the parameter takes it."""
     hint = source.hint(name)
     kind = annotated_type(hint)

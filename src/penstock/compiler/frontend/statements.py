@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import ast
+from types import FunctionType
+from typing import cast
 
 from penstock.compiler import ir
 from penstock.compiler.frontend.conditions import condition
 from penstock.compiler.frontend.convert import fit, settle
-from penstock.compiler.frontend.expressions import bind_name, place, pointee, value_at
+from penstock.compiler.frontend.expressions import (
+    bind_name,
+    place,
+    pointee,
+    property_of,
+    reference,
+    value_at,
+)
 from penstock.compiler.frontend.flow import join
+from penstock.compiler.frontend.functions import call_accessor
 from penstock.compiler.frontend.locks import release
 from penstock.compiler.frontend.operators import binary
 from penstock.compiler.frontend.scope import STATEMENTS, Scope, body, expression, hold, lowers
@@ -69,6 +79,9 @@ def _assign_place(scope: Scope, target: ast.Attribute | ast.Subscript, value: Va
     if field:
         _store_context(scope, target, field, value, origin)
         return
+    if _is_property(scope, target):
+        _write_property(scope, cast("ast.Attribute", target), value)
+        return
     pointer = place(scope, target)
     kind = pointee(pointer)
     assert kind is not None
@@ -78,6 +91,21 @@ def _assign_place(scope: Scope, target: ast.Attribute | ast.Subscript, value: Va
         assign, expr = hold("value", expr)
         scope.emit(assign)
     scope.emit(write(scope, target, pointer, expr))
+
+
+def _write_property(scope: Scope, target: ast.Attribute, value: Value) -> None:
+    owner = expression(scope, target.value)
+    setter = cast("FunctionType | None", property_of(target, owner).fset)
+    if setter is None:
+        raise scope.error(target, f"{ast.unparse(target)} cannot be written")
+    call = call_accessor(scope, target, setter, reference(scope, target, owner), value)
+    scope.emit(ir.Evaluate(call, loc=scope.loc(target)))
+
+
+def _is_property(scope: Scope, target: ast.expr) -> bool:
+    if not isinstance(target, ast.Attribute):
+        return False
+    return property_of(target, expression(scope, target.value)).fget is not None
 
 
 def _is_plain(target: ast.expr) -> bool:
@@ -172,7 +200,7 @@ def lower_annotated(scope: Scope, node: ast.AnnAssign) -> None:
 def lower_augmented(scope: Scope, node: ast.AugAssign) -> None:
     target = node.target
     field = _context_field(scope, target)
-    if isinstance(target, ast.Name) or field:
+    if isinstance(target, ast.Name) or field or _is_property(scope, target):
         value = binary(scope, node, node.op, expression(scope, target), expression(scope, node.value))
         if field:
             _store_context(scope, target, field, value, node)
