@@ -10,7 +10,6 @@ import pytest
 
 from penstock.queue.catalogue import find, names
 from penstock.queue.egress import Egress
-from penstock.queue.forwarding import Router
 from penstock.queue.frames import Frames
 from penstock.queue.generation import Generation
 from penstock.queue.packets import Packets
@@ -50,7 +49,7 @@ def test_a_scheduler_loads(name: str, tmp_path: Path) -> None:
     packets = Packets(64, 64)
     scheduler = scheduler_of(BLOCKS[name], tmp_path)(packets)
     egress = Egress(1, packets, Frames(packets, 1536), scheduler)
-    with Generation(egress, Router(egress, [bytes(6)]), scheduler, {}, {}).loaded as loaded:
+    with Generation(egress, scheduler, {}, {}).loaded as loaded:
         assert loaded[packets.table]
 
 

@@ -48,7 +48,7 @@ from penstock.schedulers.fifo import Fifo
 if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
 
-    from penstock.queue.egress import Egress
+    from penstock.queue.gate import Gate
 
     IpAddress = IPv4Address | IPv6Address
 
@@ -283,7 +283,7 @@ class _Box(ExitStack):
     def redirecting(self) -> Generator[None]:
         """Forward by XDP, by the same routes, without a queue."""
         own = bytes.fromhex(self._into.mac.replace(":", ""))
-        router = Router(cast("Egress", _Direct(self._out.index)), [own])
+        router = Router(cast("Gate", _Direct(self._out.index)), [own])
 
         @xdp
         def forward(packet: Xdp) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import select
 import signal
 import time
 from collections.abc import Callable
@@ -30,8 +31,6 @@ _DRAINS: Final = click.Choice(["sleep", "poll"])
 
 _OWN: Final = "own_"
 """What the names of a scheduler's options begin with among the parameters of its command."""
-
-_ENDS: Final = {signal.SIGINT, signal.SIGTERM}
 
 
 class Parsed(click.ParamType[int]):
@@ -198,7 +197,7 @@ def _run_command(name: str, scheduler: type[Scheduler]) -> click.Command:
     interface: dict[str, Any] = {"metavar": "IFACE", "required": True, "shell_complete": complete_interface}
     common = [
         _option("from", "Where packets arrive; may be repeated.", name="sources", multiple=True, **interface),
-        _option("to", "Where they leave.", name="target", **interface),
+        _option("to", "Where they leave; may be repeated.", name="targets", multiple=True, **interface),
         _option("rate", "What the link carries, such as 100mbit; unlimited if not given.", type=rate),
         _option("burst", "So much time on the link may be made up for.", type=span, default="1ms"),
         _option("overhead", "Bytes of each packet on the link besides its frame's.", type=int, default=0),
@@ -208,7 +207,9 @@ def _run_command(name: str, scheduler: type[Scheduler]) -> click.Command:
             "patience", "How long overdue packets are left to those that arrive.", type=span, default="250us"
         ),
         _option("drain", "What sends when nothing arrives: see the guide.", type=_DRAINS, default="sleep"),
-        _option("poll-cpu", "The core for --drain poll to have to itself.", type=click.IntRange(0)),
+        _option(
+            "poll-cpu", "The core for --drain poll, one for each --to.", type=click.IntRange(0), multiple=True
+        ),
     ]
     own = [
         _option(_flag(key), each.help, name=_OWN + key, default=each.default)
@@ -231,6 +232,26 @@ def _option(flag: str, text: str, *, name: str | None = None, **attributes: Any)
 
 
 def _run(scheduler: type[Scheduler], given: dict[str, Any]) -> None:
+    from penstock.queue.forwarder import Forwarder
+    from penstock.queue.report import totals
+    from penstock.signals import Signals
+
+    queues = _queues(scheduler, given)
+    with Signals(signal.SIGINT, signal.SIGTERM) as signals, Forwarder(*queues) as forwarder:
+        begin_stream()
+        lines = "\n".join(f"penstock: {line}" for line in forwarder.describe())
+        click.echo(f"{lines}; Ctrl-C ends it", err=True)
+        try:
+            while signals not in select.select([signals], [], [], _LOOK)[0]:
+                forwarder.check()
+        finally:
+            forwarder.finish()
+            for queue in queues:
+                click.echo(f"penstock: {queue.target}: {totals(queue.statistics())}", err=True)
+
+
+def _queues(scheduler: type[Scheduler], given: dict[str, Any]) -> list[Queue]:
+    """A queue for each target."""
     from penstock.errors import KernelError
     from penstock.queue.link import Rate
     from penstock.queue.session import Queue
@@ -240,19 +261,12 @@ def _run(scheduler: type[Scheduler], given: dict[str, Any]) -> None:
         rate = Rate(given["rate"], given["burst"], given["overhead"], given["mpu"])
     except ValueError as error:
         raise KernelError(f"cannot shape a link so: {error}") from error
-    same = {name: given[name] for name in ("slots", "patience", "drain", "poll_cpu")}
-    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
-    with Queue(given["sources"], given["target"], scheduler, options=options, rate=rate, **same) as queue:
-        begin_stream()
-        click.echo(f"penstock: {queue.describe()}; Ctrl-C ends it", err=True)
-        try:
-            _wait(queue)
-        finally:
-            queue.finish()
-            click.echo(f"penstock: {queue.totals()}", err=True)
-
-
-def _wait(queue: Queue) -> None:
-    """Wait for the end: a signal, or an interface that goes."""
-    while signal.sigtimedwait(_ENDS, _LOOK) is None:
-        queue.check()
+    same = {name: given[name] for name in ("sources", "slots", "patience", "drain")}
+    targets = given["targets"]
+    cores = given["poll_cpu"] or [None] * len(targets)
+    if len(cores) != len(targets):
+        raise click.UsageError(f"{len(cores)} --poll-cpu for {len(targets)} --to: each needs its own")
+    return [
+        Queue(target=target, scheduler=scheduler, options=options, rate=rate, poll_cpu=core, **same)
+        for target, core in zip(targets, cores, strict=True)
+    ]

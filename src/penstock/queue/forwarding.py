@@ -26,7 +26,7 @@ from penstock.lang import (
 from penstock.lang.helpers import AF_INET, AF_INET6, FIB_SUCCESS, FibLookup
 from penstock.net.ethernet import IPV4, IPV6, Ethernet, Link, network_layer
 from penstock.net.ip import IPv4, IPv6
-from penstock.queue.egress import Egress
+from penstock.queue.gate import Gate
 
 
 class Passed(IntEnum):
@@ -83,7 +83,7 @@ def _halves(addresses: Sequence[bytes]) -> tuple[tuple[be32, ...], tuple[be16, .
 class Bridge:
     """Frames pass to the other port as they are, except those for `local` addresses, six bytes each."""
 
-    def __init__(self, queue: Egress, local: Sequence[bytes]) -> None:
+    def __init__(self, queue: Gate, local: Sequence[bytes]) -> None:
         self.queue = queue
         self.high, self.low = _halves(local)
 
@@ -105,7 +105,7 @@ class Bridge:
 class Router:
     """Frames to `local` addresses pass by the kernel's routes and neighbours, if those lead to a queue."""
 
-    def __init__(self, queue: Egress, local: Sequence[bytes], following: Router | None = None) -> None:
+    def __init__(self, queue: Gate, local: Sequence[bytes], following: Router | None = None) -> None:
         self.queue = queue
         self.high, self.low = _halves(local)
         self.following = following

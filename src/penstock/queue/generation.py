@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from penstock.kernel.program import Program as LoadedProgram
     from penstock.lang import Global, MapSpec, Program, u64
     from penstock.queue.egress import Egress
-    from penstock.queue.forwarding import Bridge, Router
     from penstock.queue.scheduler import Scheduler
 
 
@@ -25,7 +24,6 @@ class Generation:
     def __init__(
         self,
         egress: Egress,
-        forwarding: Bridge | Router,
         scheduler: Scheduler,
         maps: Mapping[MapSpec, Map],
         options: Mapping[str, int],
@@ -34,7 +32,6 @@ class Generation:
 
         Args:
             egress: The queue, with what it is run by.
-            forwarding: What decides which frames it takes.
             scheduler: Whose tunables are to be set.
             maps: Those that exist already, of generations before.
             options: Of the scheduler, where they are not what it was made with any more.
@@ -44,7 +41,7 @@ class Generation:
             KernelError: The kernel lacks something, or the process a capability.
         """
         self.scheduler = scheduler
-        arrive, drain, poll = _programs(egress, forwarding)
+        arrive, drain, poll = _programs(egress)
         self.loaded = penstock.load(arrive, drain, poll, maps=maps)
         self.arrive: LoadedProgram = self.loaded[arrive]
         self.drain: LoadedProgram = self.loaded[drain]
@@ -65,10 +62,10 @@ class Generation:
             self.loaded[tunable].value = value
 
 
-def _programs(egress: Egress, forwarding: Bridge | Router) -> tuple[Program, Program, Program]:
+def _programs(egress: Egress) -> tuple[Program, Program, Program]:
     @xdp
     def arrive(packet: Xdp) -> int:
-        return forwarding.forward(packet)
+        return egress.arrive(packet)
 
     @tc
     def drain(packet: Tc) -> int:

@@ -57,7 +57,11 @@ class Poller:
         arguments = [descriptor, os.getpid(), -1 if self._cpu is None else self._cpu]
         command = [sys.executable, "-m", "penstock.queue.poller", *map(str, arguments)]
         process = subprocess.Popen(
-            command, pass_fds=[descriptor], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+            command,
+            pass_fds=[descriptor],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            process_group=0,  # the terminal's Ctrl-C is for its parent
         )
         assert process.stdout is not None
         if process.stdout.readline() != _READY:

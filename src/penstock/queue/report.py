@@ -9,6 +9,8 @@ from penstock.queue.session import LOSSES, SENT
 DROPS = (*LOSSES, "dropped")
 """All that may become of a packet that does not leave; the last is the scheduler's doing."""
 
+_WHY = {"dropped": "by the scheduler"}
+
 Found = dict[str, Any]
 
 
@@ -28,6 +30,16 @@ def table(found: Found) -> str:
     if waits := _waits(found["sojourn_ns"]):
         lines.append(f"waited: {waits}")
     return "\n".join(lines)
+
+
+def totals(found: Found) -> str:
+    """Return what became of the packets, in one line."""
+    sent = {name: found[name]["packets"] for name in SENT}
+    lost = {_WHY.get(name, name): found[name]["packets"] for name in DROPS}
+    drops = ", ".join(f"{number} {name}" for name, number in lost.items() if number)
+    dropped = f"{sum(lost.values())} dropped ({drops})" if drops else "none dropped"
+    ways = ", ".join(f"{number} {name}" for name, number in sent.items())
+    return f"{sum(sent.values())} packets sent ({ways}); {dropped}; {found['waiting']} left waiting"
 
 
 def changes(before: Found, found: Found, seconds: float) -> str:

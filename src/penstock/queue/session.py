@@ -6,34 +6,33 @@ import secrets
 import socket
 import threading
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from penstock.errors import KernelError, PenstockError
-from penstock.kernel.chain import Chain, join_chain
 from penstock.kernel.interface import find_interface
 from penstock.queue.catalogue import find
 from penstock.queue.control import Control
 from penstock.queue.drain import Drain
 from penstock.queue.egress import Egress, State
-from penstock.queue.forwarding import Bridge, Passed, Router, passed
+from penstock.queue.forwarder import Forwarder
+from penstock.queue.forwarding import Passed, passed
 from penstock.queue.frames import Frames
+from penstock.queue.gate import Gate
 from penstock.queue.generation import Generation
 from penstock.queue.handover import Handover
 from penstock.queue.link import FRACTION, Rate
 from penstock.queue.owner import ROOM, cpus
 from penstock.queue.packets import NO_GENERATION, Packets
 from penstock.queue.poller import Poller
-from penstock.queue.ports import Ports
 from penstock.queue.scheduler import NEVER, Scheduler
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
     from types import TracebackType
 
-    from penstock.kernel.map import Map
-    from penstock.lang import MapSpec
+    from penstock.kernel.load import Loaded
     from penstock.queue.statistics import Counts
 
 FRAME: Final = 1536
@@ -53,12 +52,11 @@ PATIENCE: Final = 250_000
 _GRACE: Final = 0.05
 """s until no CPU runs a program any more that was replaced."""
 
-_FLUSH: Final = 1.0
-"""s for what waits to leave at the end."""
-
 
 class Queue:
-    """Packets from some interfaces to another pass a scheduler; a context manager.
+    """Packets from some interfaces to another pass a scheduler; a context manager, if it is the only one.
+
+    Several queues in one process, which may share their sources, are run by a `Forwarder`.
 
     Args:
         sources: Where packets arrive.
@@ -70,8 +68,6 @@ class Queue:
         patience: How long the drain leaves an overdue packet to those that arrive, ns.
         drain: "sleep": a thread that sleeps until it is needed; "poll": a process that never does.
         poll_cpu: The core that this one has to itself; None: the kernel's choice.
-
-    Interfaces that are ports of one bridge of the kernel's are bridged, others are routed between.
     """
 
     def __init__(
@@ -87,47 +83,52 @@ class Queue:
         drain: Draining = "sleep",
         poll_cpu: int | None = None,
     ) -> None:
-        self._sources = [find_interface(source) for source in sources]
-        self._target = find_interface(target)
+        self.sources = [find_interface(source) for source in sources]
+        self.target = find_interface(target)
         self._rate = rate or Rate()
         self._patience = patience
         self._how: Draining = drain
         self._poll_cpu = poll_cpu
         self._packets = Packets(slots, cpus() * ROOM)
         first = self._scheduler(scheduler, options or {})
-        self.egress = Egress(self._target.index, self._packets, Frames(self._packets, FRAME), first)
-        ports = Ports([*self._sources, self._target])
-        self._local, self._is_bridge = ports.addresses(), ports.bridge() is not None
+        frames = Frames(self._packets, FRAME)
+        self.egress = Egress(self.target.index, self._packets, frames, first)
+        self.gate = Gate(self.target.index, frames)
         self._changing = threading.Lock()
         self._handover: Handover | None = None
         self._number = 0
         self._since = 0.0
 
     def __enter__(self) -> Self:
-        for interface in (*self._sources, self._target):
-            find_interface(interface.name)  # the same as before, and not in another network namespace
-        with ExitStack() as owned:
-            self._now = self._generation(self.egress, self.egress.scheduler, {}, {})
-            self._loaded = owned.enter_context(self._now.loaded)
-            self._generations = list[Generation]()
-            owned.callback(self._forget, but=0)
-            self._prepare()
-            self._drain = self._start_drain(self._how)
-            owned.callback(self._stop_drain)
-            control = Control(self._target.index, self._target.name, self._answer)
-            owned.callback(control.stop)
-            control.start()
-            owned.callback(self.finish)
-            self._chains = list[Chain]()
-            for source in self._sources:
-                self._chains.append(join_chain(self._now.arrive, source, "forward"))
-            self._owned = owned.pop_all()
+        self._forwarder = Forwarder(self)
+        self._forwarder.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._owned.close()
+        self._forwarder.__exit__(kind, error, trace)
+
+    @contextmanager
+    def running(self, forwarding: Loaded) -> Generator[None]:
+        """Take packets that those programs give to its gate, and answer other processes, until the end.
+
+        KernelError if there is a queue before that interface.
+        """
+        with ExitStack() as owned:
+            self._passed, self._gate = forwarding[passed], forwarding[self.gate.programs]
+            self._now = Generation(self.egress, self.egress.scheduler, {}, {})
+            self._loaded = owned.enter_context(self._now.loaded)
+            self._generations = list[Generation]()
+            owned.callback(self._forget, but=0)
+            self._prepare()
+            self._gate[0] = self._now.arrive
+            self._drain = self._start_drain(self._how)
+            owned.callback(self._stop_drain)
+            control = Control(self.target.index, self.target.name, self._answer)
+            owned.callback(control.stop)
+            control.start()
+            yield
 
     def swap(self, scheduler: type[Scheduler], options: Mapping[str, str]) -> None:
         """Have another scheduler take over. What waits leaves first, by the rules of the one before.
@@ -177,12 +178,9 @@ class Queue:
             state.until = 0
 
     def check(self) -> None:
-        """Do what has to be done now and then: twice a second or so. KernelError if an interface has gone."""
-        for source, chain in zip(self._sources, self._chains, strict=True):
-            if not chain.alive():
-                raise KernelError(f"{source} has gone: the queue ends")
-        if self._target.index not in dict(socket.if_nameindex()):
-            raise KernelError(f"{self._target} has gone: the queue ends")
+        """Do what has to be done now and then. KernelError if the target has gone, or the drain."""
+        if self.target.index not in dict(socket.if_nameindex()):
+            raise KernelError(f"{self.target} has gone: the queue ends")
         if not self._drain.alive():
             raise KernelError("the drain has ended: packets would wait for ever")
         with self._changing:
@@ -200,8 +198,7 @@ class Queue:
     def _install(self, runs: Scheduler, tuned: Scheduler, number: int, options: Mapping[str, int]) -> None:
         """Have another generation run the queue from the next packet on, or go on with the last."""
         before = self._now
-        egress = self.egress.run_by(runs, number)
-        now = self._generation(egress, tuned, before.loaded.maps, options)
+        now = Generation(self.egress.run_by(runs, number), tuned, before.loaded.maps, options)
         try:
             self._run_by(now)
         except PenstockError:
@@ -212,16 +209,9 @@ class Queue:
         self._now = now
         self._generations.append(now)
 
-    def _generation(
-        self, egress: Egress, tuned: Scheduler, maps: Mapping[MapSpec, Map], options: Mapping[str, int]
-    ) -> Generation:
-        forwarding = Bridge(egress, self._local) if self._is_bridge else Router(egress, self._local)
-        return Generation(egress, forwarding, tuned, maps, options)
-
     def _run_by(self, generation: Generation) -> None:
         self._drain.run_by(generation.poll if self._how == "poll" else generation.drain)
-        for chain in self._chains:
-            chain.replace(generation.arrive)
+        self._gate[0] = generation.arrive
 
     def _forget(self, but: int = 2) -> None:
         """Let go of all generations but those of the last change: the first of these has the second's maps.
@@ -243,17 +233,18 @@ class Queue:
             reason = f"{type(error).__name__}: {error}"
             raise KernelError(f"cannot set up {scheduler.__name__}: {reason}") from error
 
-    def finish(self) -> None:
-        """Take in no more packets, and let those that wait leave at once. Counts can still be read."""
-        for chain in self._chains:
-            chain.close()
+    def hurry(self) -> None:
+        """Let those that wait leave at once, but not before the scheduler lets them go."""
         Rate().write(self._loaded[self.egress.link.state].value)
-        state = self._loaded[self.egress.state].value
-        self._loaded[self.egress.link.state].value.ready = state.patience = 0
-        end = time.monotonic() + _FLUSH
+        self._loaded[self.egress.link.state].value.ready = 0
+        self._loaded[self.egress.state].value.patience = 0
+        self._drain.look()
+
+    def flush(self) -> bool:
+        """Send what may leave now; True if packets wait still."""
+        self._now.drain.test_run(bytes(64))
         busy = self._loaded[self.egress.owner.busy].value
-        while (self.waiting() or busy.staged != busy.taken) and time.monotonic() < end:
-            self._now.drain.test_run(bytes(64))
+        return self.waiting() > 0 or busy.staged != busy.taken
 
     def set(self, options: Mapping[str, str], rate: Mapping[str, int]) -> None:
         """Change tunables of the scheduler, and fields of the `Rate`, while packets go on.
@@ -299,7 +290,7 @@ class Queue:
             "waiting": free.used - free.count,
             **{name: {"packets": each.packets, "bytes": each.bytes} for name, each in packets.items()},
             "dropped": {"packets": free.dropped, "bytes": free.dropped_bytes},
-            "passed": {reason.name.lower(): int(self._loaded[passed][reason].sum()) for reason in Passed},
+            "passed": {reason.name.lower(): int(self._passed[reason].sum()) for reason in Passed},
             "sojourn_ns": [int(number) for number in counts.sojourn],
         }
 
@@ -313,23 +304,10 @@ class Queue:
         return self.statistics()
 
     def describe(self) -> str:
-        """Say what it does, in one line."""
+        """Say what it is, in a few words."""
         rate = self._rate.bits_per_second
         at = f" at {rate / 1e6:g} Mbit/s" if rate else ""
-        how = "bridging" if self._is_bridge else "routing"
-        sources = ", ".join(source.name for source in self._sources)
-        return f"{how} {sources} to {self._target}{at}, {type(self._now.scheduler).__name__}"
-
-    def totals(self) -> str:
-        """Say what became of the packets, in one line."""
-        counts = self.counts()
-        sent = {name: getattr(counts, name).packets for name in SENT}
-        lost = {name: getattr(counts, name).packets for name in LOSSES}
-        lost["by the scheduler"] = self._loaded[self._packets.free].value.dropped
-        drops = ", ".join(f"{number} {name}" for name, number in lost.items() if number)
-        dropped = f"{sum(lost.values())} dropped ({drops})" if drops else "none dropped"
-        ways = ", ".join(f"{number} {name}" for name, number in sent.items())
-        return f"{sum(sent.values())} packets sent ({ways}); {dropped}; {self.waiting()} left waiting"
+        return f"{self.target}{at}, {type(self._now.scheduler).__name__}"
 
     def waiting(self) -> int:
         """Return how many packets wait."""

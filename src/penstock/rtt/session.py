@@ -12,8 +12,8 @@ from penstock.errors import KernelError
 from penstock.rtt.aggregates import Report
 from penstock.rtt.loop import HasFileno, Loop
 from penstock.rtt.naming import Events
-from penstock.rtt.signals import Signals
 from penstock.rtt.totals import Totals
+from penstock.signals import Signals
 
 _log = logging.getLogger(__name__)
 
