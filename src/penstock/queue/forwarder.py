@@ -50,6 +50,7 @@ class Forwarder:
         self._interfaces = [*dict.fromkeys([*sources, *targets])]
         ports = Ports(self._interfaces)
         self._local, self._is_bridge = ports.addresses(), ports.bridge() is not None
+        self._vlans = ports.vlans(sources)
         self._fed = {source: self._fed_by(source) for source in sources}
         self._chains: dict[Interface, Chain] = {}
 
@@ -67,6 +68,8 @@ class Forwarder:
         with ExitStack() as owned:
             programs = {queues: self._program(queues) for queues in self._fed.values()}
             loaded = owned.enter_context(penstock.load(*programs.values()))
+            if self._vlans is not None:
+                self._vlans.write(loaded)
             for queue in self._queues:
                 owned.enter_context(queue.running(loaded))
             owned.callback(self.finish)
@@ -85,11 +88,11 @@ class Forwarder:
         first, *others = (queue.gate for queue in queues)
         forwarding: Bridge | Router
         if self._is_bridge:
-            forwarding = Bridge(first, self._local)
+            forwarding = Bridge(first, self._local, self._vlans)
         else:
-            forwarding = Router(first, self._local)
+            forwarding = Router(first, self._local, vlans=self._vlans)
             for gate in others:
-                forwarding = Router(gate, self._local, forwarding)
+                forwarding = Router(gate, self._local, forwarding, self._vlans)
 
         @xdp
         def forward(packet: Xdp) -> int:

@@ -8,25 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import IntEnum
 
-from penstock.lang import (
-    XDP_PASS,
-    Array,
-    PerCpuArray,
-    Struct,
-    Xdp,
-    array,
-    be16,
-    be32,
-    helpers,
-    sizeof,
-    u16,
-    u32,
-    u64,
-)
-from penstock.lang.helpers import AF_INET, AF_INET6, FIB_SUCCESS, FibLookup
+from penstock.lang import XDP_PASS, PerCpuArray, Struct, Xdp, be16, be32, helpers, i32, sizeof, u32, u64
+from penstock.lang.helpers import FIB_SUCCESS, FibLookup
 from penstock.net.ethernet import IPV4, IPV6, Ethernet, Link, network_layer
-from penstock.net.ip import IPv4, IPv6
 from penstock.queue.gate import Gate
+from penstock.queue.hop import UNREADABLE, ask, rewrite
+from penstock.queue.vlans import ONE_TAG, Vlan, Vlans, header_length, write_tags
 
 
 class Passed(IntEnum):
@@ -46,6 +33,8 @@ class Passed(IntEnum):
     """To leave by an interface without a queue."""
     OTHER_HOST = 6
     """Not to this router's Ethernet address: it only overheard them."""
+    NO_VLAN = 7
+    """With VLAN tags for which this router has no interface."""
 
 
 class _Stations(Struct, packed=True):
@@ -53,13 +42,6 @@ class _Stations(Struct, packed=True):
 
     destination_high: be32
     destination_low: be16
-
-
-class _Addresses(Struct, packed=True):
-    """The two addresses of an IPv6 header, as `fib_lookup` takes them."""
-
-    source: Array[be32] = array(4)
-    destination: Array[be32] = array(4)
 
 
 passed = PerCpuArray(u64, len(Passed), name="passed")
@@ -81,15 +63,19 @@ def _halves(addresses: Sequence[bytes]) -> tuple[tuple[be32, ...], tuple[be16, .
 
 
 class Bridge:
-    """Frames pass to the other port as they are, except those for `local` addresses, six bytes each."""
+    """Frames pass to the other port as they are, except those for `local` addresses, six bytes each.
 
-    def __init__(self, queue: Gate, local: Sequence[bytes]) -> None:
+    Those of VLAN interfaces on the port where they arrive are this host's own, too.
+    """
+
+    def __init__(self, queue: Gate, local: Sequence[bytes], vlans: Vlans | None = None) -> None:
         self.queue = queue
         self.high, self.low = _halves(local)
+        self.vlans = vlans
 
     def forward(self, packet: Xdp) -> u32:
         """Return the XDP action for a frame."""
-        kind, _ = network_layer(packet, Link.ETHERNET)
+        kind, offset = network_layer(packet, Link.ETHERNET)
         stations = packet.read(_Stations, 0)
         if stations is None or (kind != IPV4 and kind != IPV6):  # noqa: PLR1714  # as two comparisons
             return pass_on(Passed.NOT_IP)
@@ -97,94 +83,93 @@ class Bridge:
             return pass_on(Passed.GROUP)
         if stations.destination_high in self.high and stations.destination_low in self.low:
             return pass_on(Passed.LOCAL)
+        if offset != sizeof(Ethernet) and self._is_taken(packet):
+            return pass_on(Passed.LOCAL)
         if packet.length > self.queue.frames.size:
             return pass_on(Passed.OVERSIZE)
         return self.queue.arrive(packet)
 
+    def _is_taken(self, packet: Xdp) -> bool:
+        """Whether a VLAN interface has the frame before the bridge: the kernel looks at the outer tag."""
+        return self.vlans.interface(packet, ONE_TAG) != 0 if self.vlans is not None else False
+
 
 class Router:
-    """Frames to `local` addresses pass by the kernel's routes and neighbours, if those lead to a queue."""
+    """Frames to `local` addresses pass by the kernel's routes and neighbours, if those lead to a queue.
 
-    def __init__(self, queue: Gate, local: Sequence[bytes], following: Router | None = None) -> None:
+    With tags of one of the `vlans` they come in by its interface; they leave with another's, or with none.
+    """
+
+    def __init__(
+        self,
+        queue: Gate,
+        local: Sequence[bytes],
+        following: Router | None = None,
+        vlans: Vlans | None = None,
+    ) -> None:
         self.queue = queue
         self.high, self.low = _halves(local)
         self.following = following
+        self.vlans = vlans
 
     def forward(self, packet: Xdp) -> u32:
         """Return the XDP action for a frame."""
-        kind, offset = network_layer(packet, Link.ETHERNET)
-        stations, halves = packet.read(Ethernet, 0), packet.read(_Stations, 0)
-        if stations is None or halves is None or offset != sizeof(Ethernet):
+        stations = packet.read(_Stations, 0)
+        if stations is None:
             return pass_on(Passed.NOT_IP)
-        if stations.destination[0] & 1:
+        if u32(stations.destination_high) >> 24 & 1:
             return pass_on(Passed.GROUP)
-        if halves.destination_high not in self.high or halves.destination_low not in self.low:
+        if stations.destination_high not in self.high or stations.destination_low not in self.low:
             return pass_on(Passed.OTHER_HOST)
+        return self._route(packet)
+
+    def _route(self, packet: Xdp) -> u32:
+        kind, offset = network_layer(packet, Link.ETHERNET)
         route = FibLookup(ifindex=packet.ifindex)
-        if kind == IPV4:
-            return self._ipv4(packet, stations, route)
-        if kind == IPV6:
-            return self._ipv6(packet, stations, route)
-        return pass_on(Passed.NOT_IP)
-
-    def _ipv4(self, packet: Xdp, stations: Ethernet, route: FibLookup) -> u32:
-        header = packet.read(IPv4, sizeof(Ethernet))
-        if header is None:
+        if offset != sizeof(Ethernet):
+            route.ifindex = self._vlan_interface(packet, offset)
+            if route.ifindex == 0:
+                return pass_on(Passed.NO_VLAN)
+        hops = ask(packet, kind, offset, route)
+        if hops == UNREADABLE:
             return pass_on(Passed.NOT_IP)
-        route.family = AF_INET
-        route.protocol = header.protocol
-        route.length = u16(header.total_length)
-        route.flow_info = be32(u32(header.traffic_class) << 24)
-        route.source[0], route.destination[0] = header.source, header.destination
-        if header.ttl <= 1 or not self._finds(packet, route):
+        if hops <= 1 or helpers.fib_lookup(packet, route, sizeof(FibLookup), 0) != FIB_SUCCESS:
             return pass_on(Passed.NO_ROUTE)
-        if not self.takes(packet, route.ifindex):
-            return self._elsewhere(packet)
-        checksum = u32(u16(header.checksum)) + 0x0100  # RFC 1624, as the kernel's ip_decrease_ttl
-        header.checksum = be16(u16(checksum + u32(checksum >= 0xFFFF)))
-        header.ttl -= 1
-        return self._send(packet, stations, route)
+        return self._leave(packet, kind, offset, route)
 
-    def _ipv6(self, packet: Xdp, stations: Ethernet, route: FibLookup) -> u32:
-        header = packet.read(IPv6, sizeof(Ethernet))
-        if header is None:
-            return pass_on(Passed.NOT_IP)
-        route.family = AF_INET6
-        route.protocol = header.next_header
-        route.length = u16(header.payload_length) + 40
-        route.flow_info = be32(u32(header.version_class_label) & 0x0FFF_FFFF)
-        addresses = packet.read(_Addresses, sizeof(Ethernet) + 8)
-        if addresses is None:
-            return pass_on(Passed.NOT_IP)
-        route.source, route.destination = addresses.source, addresses.destination
-        if header.hop_limit <= 1 or not self._finds(packet, route):
+    def _vlan_interface(self, packet: Xdp, offset: u32) -> u32:
+        return self.vlans.interface(packet, offset) if self.vlans is not None else 0
+
+    def _vlan(self, ifindex: u32) -> Vlan | None:
+        """What frames have that leave by an interface; None if they have no tags."""
+        if self.vlans is None or self.leads_to(ifindex):
+            return None
+        return self.vlans.leaving(ifindex)
+
+    def _leave(self, packet: Xdp, kind: be16, offset: u32, route: FibLookup) -> u32:
+        """Rewrite a frame for its route, and give it to the queue that it leads to."""
+        vlan = self._vlan(route.ifindex)
+        port = vlan.port if vlan is not None else route.ifindex
+        if not self.leads_to(port):
+            return pass_on(Passed.ELSEWHERE)
+        end = header_length(vlan)
+        if packet.length + end - offset > self.queue.frames.size:
+            return pass_on(Passed.OVERSIZE)
+        if end != offset and helpers.xdp_adjust_head(packet, i32(offset) - i32(end)) != 0:
             return pass_on(Passed.NO_ROUTE)
-        if not self.takes(packet, route.ifindex):
-            return self._elsewhere(packet)
-        header.hop_limit -= 1
-        return self._send(packet, stations, route)
+        if vlan is not None or offset != sizeof(Ethernet):
+            write_tags(packet, vlan, kind)
+        rewrite(packet, kind, end, route)
+        return self.send(packet, port)
 
-    def _finds(self, packet: Xdp, route: FibLookup) -> bool:
-        """Whether the kernel knows the way and the neighbour."""
-        return helpers.fib_lookup(packet, route, sizeof(FibLookup), 0) == FIB_SUCCESS
-
-    def takes(self, packet: Xdp, ifindex: u32) -> bool:
-        """Whether there is a queue before that interface, with slots for packets as long as this."""
+    def leads_to(self, ifindex: u32) -> bool:
+        """Whether there is a queue before that interface."""
         if ifindex == self.queue.ifindex:
-            return packet.length <= self.queue.frames.size
-        return self.following.takes(packet, ifindex) if self.following is not None else False
-
-    def _elsewhere(self, packet: Xdp) -> u32:
-        oversize = packet.length > self.queue.frames.size
-        return pass_on(u32(Passed.OVERSIZE) if oversize else u32(Passed.ELSEWHERE))
-
-    def _send(self, packet: Xdp, stations: Ethernet, route: FibLookup) -> u32:
-        stations.destination = route.destination_mac
-        stations.source = route.source_mac
-        return self.send(packet, route.ifindex)
+            return True
+        return self.following.leads_to(ifindex) if self.following is not None else False
 
     def send(self, packet: Xdp, ifindex: u32) -> u32:
-        """Give a frame to the queue before that interface, one that `takes` it."""
+        """Give a frame to the queue before that interface: there is one."""
         if self.following is None or ifindex == self.queue.ifindex:
             return self.queue.arrive(packet)
         return self.following.send(packet, ifindex)
