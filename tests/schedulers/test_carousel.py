@@ -40,14 +40,13 @@ def test_flows_leave_at_their_rate_and_those_beyond_the_horizon_not_at_all(rig):
 
 
 def test_a_rate_changes_for_the_packets_that_come(rig):
-    rig.reset()
+    """Also after one at which the last packet would have taken 10 s."""
+    rig.reset(flow_rate=1000)
     rig.run([Arrive(0, length=1250)])
     rig.set("flow_rate", 100_000_000)
-    rig.run([Leave(0), Arrive(0, length=1250), Arrive(0, length=1250)])
-    assert rig.run([NextDue(0), Leave(10_000), NextDue(10_000)])[::2] == [
-        (None, 0, 0, 0, 0, 10_000),
-        (None, 0, 0, 0, 0, 110_000),
-    ]
+    assert rig.run([Leave(0), Arrive(0, length=1250), NextDue(0)])[-1].due == 100_000
+    rig.set("flow_rate", 200_000_000)
+    assert rig.run([Leave(100_000), Arrive(100_000), NextDue(100_000)])[-1].due == 150_000
 
 
 def test_the_horizon(rig):

@@ -110,9 +110,9 @@ def test_a_full_queue_drops_from_the_head_of_the_longest(rig):
     assert [result.serial for result in rig.run([Leave(3)] * 2)] == [0, 1 + batch]
 
 
-@pytest.mark.parametrize("text", ["0", "1513", "1k"])
-def test_a_quantum_is_a_frame_at_least(text):
-    with pytest.raises(ValueError, match="at least 1514"):
+@pytest.mark.parametrize("text", ["0", "1513", "1k", "2mb"])
+def test_a_quantum_is_a_frame_at_least_and_a_megabyte_at_most(text):
+    with pytest.raises(ValueError, match="at least 1514 bytes, and at most 1mb"):
         full_frames(text)
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 
-from penstock.schedulers.fq_codel import MAX_VISITS, FqCodel, quantum_size
+from penstock.schedulers.fq_codel import MAX_VISITS, FqCodel, quantum_size, queue_count
 from tests.schedulers.compare import traffic
 from tests.schedulers.harness import NEEDED, Arrive, Leave, NextDue, Rig
 from tests.schedulers.model_base import agree
@@ -57,7 +57,13 @@ def test_a_tiny_quantum_takes_several_dequeues(rig):
     assert [result.serial for result in results] == [0, None, None, None, 1]
 
 
-@pytest.mark.parametrize("text", ["0", "63"])
+@pytest.mark.parametrize("text", ["0", "63", "1048577"])
 def test_what_is_no_quantum(text):
-    with pytest.raises(ValueError, match="at least 64 bytes"):
+    with pytest.raises(ValueError, match="at least 64 bytes, and at most 1mb"):
         quantum_size(text)
+
+
+def test_how_many_queues_there_may_be():
+    assert queue_count("65536") == 65536
+    with pytest.raises(ValueError, match="65537 queues: there may be 65536"):
+        queue_count("65537")

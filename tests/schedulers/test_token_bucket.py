@@ -14,6 +14,9 @@ pytestmark = NEEDED
 NS = [1, 2, 5, 10, 20, 100, 1000, 8000]
 """For each byte; whole numbers, so that the kernel's times are exact."""
 DEPTH = 8_000
+SECOND = 10**9
+LATER = 65_536 * 8 * SECOND // 64_000_000
+"""ns, in which 64 kB leave at 64 Mbit/s: nothing waits longer for its first packet."""
 CAPACITY = 24
 
 
@@ -44,6 +47,21 @@ def test_a_class_leaves_at_its_rate(rig, rate):
         left.append(now)
     assert left[7] == 0 < left[8]
     assert (left[-1] - left[7]) * rate == pytest.approx(992 * 8000 * 10**9, rel=0.0001)
+
+
+def test_a_rate_that_was_too_low_by_mistake_is_forgotten_within_a_second(rig):
+    """At 1 bit/s the second packet would have 64,000 s to wait for."""
+    rig.reset(cs3=1)
+    rig.run([Arrive(0, length=8000, dscp=24), Arrive(0, length=8000, dscp=24)])
+    assert [result.serial for result in rig.run([Leave(0), Leave(5 * SECOND)])] == [0, None]
+    rig.set("cs3", 64_000_000)
+    assert rig.run([NextDue(5 * SECOND)])[0].due == 6 * SECOND
+    steps = [Leave(6 * SECOND), NextDue(6 * SECOND)]
+    assert [(result.serial, result.due) for result in rig.run(steps)] == [
+        (None, 0),
+        (None, 6 * SECOND + LATER),
+    ]
+    assert rig.run([Leave(6 * SECOND + LATER)])[0].serial == 1
 
 
 def test_a_class_without_tokens_keeps_no_other_waiting(rig):

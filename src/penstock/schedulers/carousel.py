@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from penstock.lang import ArrayMap, u64
+from penstock.lang import ArrayMap, Struct, u64
 from penstock.queue.packet_pifo import PacketPifo
 from penstock.queue.packets import QueuedPacket
 from penstock.queue.scheduler import Parameter, Scheduler, Tunable
@@ -17,6 +17,13 @@ from penstock.units import count, duration, rate
 
 STEP: Final = 8192
 """Of the clock, in ns: departures within one are first in, first out, and up to one late."""
+
+
+class Last(Struct):
+    """A flow's last packet: with it, another rate takes effect at once."""
+
+    departure: u64
+    length: u64
 
 
 class Carousel(Scheduler):
@@ -32,17 +39,17 @@ class Carousel(Scheduler):
     flows = Parameter(count, "4096", "numbers that flows are hashed to; those that share one share its rate")
 
     def setup(self) -> None:
-        self.free_at = ArrayMap(u64, self.flows, name="free_at")
+        self.last = ArrayMap(Last, self.flows, name="last")
         self.clock = PacketPifo(self.packets, window=4096, granularity=STEP)
 
     def enqueue(self, packet: QueuedPacket, now: u64) -> bool:
-        free_at = self.free_at.lookup(packet.flow % self.flows)
-        if free_at is None:
+        last = self.last.lookup(packet.flow % self.flows)
+        if last is None:
             return False
-        departure = max(now, free_at.value)
+        departure = max(now, last.departure + last.length * 8_000_000_000 // self.flow_rate.value)
         if departure > now + self.horizon.value:
             return False
-        free_at.value = departure + u64(packet.length) * 8_000_000_000 // self.flow_rate.value
+        last.departure, last.length = departure, u64(packet.length)
         return self.clock.push(packet, departure)
 
     def dequeue(self, now: u64) -> QueuedPacket | None:

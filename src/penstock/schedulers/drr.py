@@ -14,8 +14,7 @@ from penstock.lang import ArrayMap, Global, Struct, global_subprogram, u32, u64
 from penstock.queue.fifo import Fifos
 from penstock.queue.packets import QueuedPacket
 from penstock.queue.scheduler import Parameter, Scheduler, Tunable
-from penstock.schedulers.fq_codel import half_of_longest
-from penstock.units import count, size
+from penstock.schedulers.fq_codel import half_of_longest, quantum_from, queue_count
 
 VISITS: Final = 64
 """Turns at one dequeue. With a quantum of the largest packet or more, two are enough."""
@@ -30,11 +29,8 @@ LEAST_QUANTUM: Final = 1514
 
 
 def full_frames(text: str) -> int:
-    """Return a size in bytes. ValueError if it is less than LEAST_QUANTUM."""
-    value = size(text)
-    if value < LEAST_QUANTUM:
-        raise ValueError(f"a quantum of {text}: it must be at least {LEAST_QUANTUM} bytes")
-    return value
+    """Return bytes as `size` does. ValueError if they are not from LEAST_QUANTUM to 1 MB."""
+    return quantum_from(LEAST_QUANTUM, text)
 
 
 class Flow(Struct):
@@ -64,7 +60,7 @@ class Drr(Scheduler):
     """
 
     quantum = Tunable(full_frames, "1514", "bytes that a flow may send in each turn, 1514 or more")
-    flows = Parameter(count, "1024", "queues that flows are hashed to")
+    flows = Parameter(queue_count, "1024", "queues that flows are hashed to")
 
     def setup(self) -> None:
         self.waiting = Fifos(self.packets, self.flows)

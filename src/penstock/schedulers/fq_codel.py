@@ -31,12 +31,31 @@ BATCH: Final = 64
 LEAST_QUANTUM: Final = 64
 """bytes; RFC 8290, 4.3, advises 300 on slow links. With less, packets would take too many visits."""
 
+LARGEST_QUANTUM: Final = 1 << 20
+"""bytes, as in Linux (FQ_CODEL_QUANTUM_MAX): so much goes to one flow before others have their turn."""
+
+MOST_QUEUES: Final = 1 << 16
+"""As in Linux: all of them are searched for the longest."""
+
 
 def quantum_size(text: str) -> int:
-    """Return bytes as `size` does. ValueError if they are less than 64."""
+    """Return bytes as `size` does. ValueError if they are not from 64 to 1 MB."""
+    return quantum_from(LEAST_QUANTUM, text)
+
+
+def quantum_from(least: int, text: str) -> int:
+    """Return bytes as `size` does. ValueError if they are not from `least` to 1 MB."""
     value = size(text)
-    if value < LEAST_QUANTUM:
-        raise ValueError(f"a quantum of {text}: it must be at least {LEAST_QUANTUM} bytes")
+    if not least <= value <= LARGEST_QUANTUM:
+        raise ValueError(f"a quantum of {text}: it must be at least {least} bytes, and at most 1mb")
+    return value
+
+
+def queue_count(text: str) -> int:
+    """Return a number of queues. ValueError if it is not from 1 to 65,536."""
+    value = count(text)
+    if value > MOST_QUEUES:
+        raise ValueError(f"{text} queues: there may be {MOST_QUEUES}")
     return value
 
 
@@ -60,7 +79,7 @@ class FqCodel(Codel):
     When as many packets wait as can, half of the queue of the most bytes is dropped, from its head.
     """
 
-    queues = Parameter(count, "1024", "queues that flows are hashed to")
+    queues = Parameter(queue_count, "1024", "queues that flows are hashed to")
     quantum = Tunable(quantum_size, "1514", "bytes that a queue may send in its turn, 64 or more")
 
     def setup(self) -> None:

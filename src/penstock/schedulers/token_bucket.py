@@ -19,6 +19,14 @@ from penstock.queue.scheduler import NEVER, Scheduler, Tunable
 from penstock.queue.selectors import NAMES, Selectors
 from penstock.units import rate, size
 
+CLASSES: Final = 8
+
+LARGEST: Final = 1 << 16
+"""bytes: no packet is larger."""
+
+LOOK_AGAIN: Final = 10**9
+"""ns: a class that waits longer is looked at meanwhile, since its rate may have been raised."""
+
 DEEPEST: Final = 1 << 30
 """bytes: so that as many bits, times 10**9, fit into 64 bits."""
 
@@ -52,9 +60,9 @@ class TokenBucket(Scheduler):
 
     def setup(self) -> None:
         self.rates = Selectors([self.values[f"cs{n}"] for n in range(8)])
-        self.waiting = Fifos(self.packets, 8)
-        self.full_at = ArrayMap(u64, 8, name="full_at")
-        self.classes = Pifo(8, window=64, name="classes")
+        self.waiting = Fifos(self.packets, CLASSES)
+        self.full_at = ArrayMap(u64, CLASSES, name="full_at")
+        self.classes = Pifo(CLASSES, window=64, name="classes")
 
     def enqueue(self, packet: QueuedPacket, now: u64) -> bool:
         number = u32(packet.dscp >> 3)
@@ -65,30 +73,47 @@ class TokenBucket(Scheduler):
         return self.waiting.append(packet, number) and (not idle or self._wait(number, now))
 
     def dequeue(self, now: u64) -> QueuedPacket | None:
-        if self.next_due(now) > now:
-            return None
-        item = self.classes.pop()
-        number = u32(item.value) if item is not None else 0
-        packet = self.waiting.pop(number)
-        full_at = self.full_at.lookup(number)
-        if packet is not None and full_at is not None:
-            full_at.value = max(full_at.value, now) + self._time(packet.length, number)
+        for _ in range(CLASSES):
+            if self.next_due(now) > now:
+                break
+            item = self.classes.pop()
+            number = u32(item.value) if item is not None else 0
+            packet = self._send(number, now)
             self._wait(number, now)
-        return packet
+            if packet is not None:
+                return packet
+        return None
 
     def next_due(self, now: u64) -> u64:
         item = self.classes.peek()
         return item.rank if item is not None else NEVER
 
+    def _send(self, number: u32, now: u64) -> QueuedPacket | None:
+        """Take a class's first packet, if it may leave."""
+        full_at = self.full_at.lookup(number)
+        if full_at is None or self._due(number, now) > now:
+            return None
+        packet = self.waiting.pop(number)
+        if packet is not None:
+            full_at.value = max(full_at.value, now) + self._time(packet.length, number)
+        return packet
+
     def _wait(self, number: u32, now: u64) -> bool:
-        """Let a class wait until its first packet, if any, has enough tokens, or the bucket is full."""
+        """Let a class wait until its first packet, if any, may leave."""
+        due = self._due(number, now)
+        return due == NEVER or self.classes.push(min(due, now + LOOK_AGAIN), u64(number))
+
+    def _due(self, number: u32, now: u64) -> u64:
+        """When a class has enough tokens for its first packet, or its bucket is full: now, or later."""
         packet = self.waiting.peek(number)
         full_at = self.full_at.lookup(number)
         if packet is None or full_at is None:
-            return True
+            return NEVER
         depth = self._time(u32(self.depth.value), number)
+        # At one rate the bucket is never emptier; what was sent at a lower one is not held against the class.
+        full_at.value = min(full_at.value, now + max(depth, self._time(LARGEST, number)))
         needed = min(self._time(packet.length, number), depth)
-        return self.classes.push(max(full_at.value + needed, now + depth) - depth, u64(number))
+        return max(full_at.value + needed, now + depth) - depth
 
     def _time(self, length: u32, number: u32) -> u64:
         """In how many ns a class sends so many bytes."""
