@@ -71,7 +71,7 @@ class Frames:
         slot = self.table.lookup(number)
         if slot is None or length > self.size:
             return False
-        if helpers.xdp_adjust_tail(packet, i32(length) - i32(instead_of)) != 0:
+        if length != instead_of and helpers.xdp_adjust_tail(packet, i32(length) - i32(instead_of)) != 0:
             return False
         return helpers.xdp_store_bytes(packet, 0, slot, max(length, SHORTEST)) == 0
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from penstock.lang import Array, Global, Struct, Xdp, array, u32, u64
+from penstock.lang import Array, Global, Struct, Xdp, array, helpers, u32, u64
 from penstock.queue.bits import lowest_bit
 from penstock.queue.packets import Packets, QueuedPacket
 
@@ -21,9 +21,9 @@ LANES: Final = 64
 POLLER: Final = LANES
 """What the drain that polls sends in."""
 
-SETTLED: Final = 5_000_000
-"""ns after which a redirected frame has left its CPU: a poll of 64 frames (NAPI_POLL_WEIGHT) takes a tenth of
-it, where no hypervisor takes the CPU away."""
+SETTLED: Final = 3
+"""Ticks of the kernel's after which a redirected frame has left its CPU: 2 ms at least, at 1000 Hz. A poll of
+64 frames (NAPI_POLL_WEIGHT) takes a fifth of that, where no hypervisor takes the CPU away."""
 
 PARKED: Final = 64
 """Packets at most; if more would have to wait, the scheduler is not asked."""
@@ -33,7 +33,7 @@ class Lane(Struct):
     """What left last of a lane, and what of it is parked."""
 
     sent: u64
-    """When: ns; 0 if nothing of it can be under way."""
+    """When, in ticks; 0 if nothing of it can be under way."""
     cpu: u32
     """By which CPU."""
     carrier: u32
@@ -65,15 +65,15 @@ class Lanes:
         self.packets = packets
         self.parking = Global(Parking, name="parking")
 
-    def may_leave(self, lane: u32, carrier: u32, cpu: u32, now: u64) -> bool:
+    def may_leave(self, lane: u32, carrier: u32, cpu: u32) -> bool:
         """Whether a packet of a lane, sent by a CPU in a frame of `carrier`, comes after all before it."""
         last = self.parking.value.lanes[lane & (LANES - 1)]
-        return last.cpu == cpu or last.carrier == carrier or last.sent + SETTLED <= now
+        return last.cpu == cpu or last.carrier == carrier or helpers.jiffies64() - last.sent >= SETTLED
 
-    def redirected(self, lane: u32, carrier: u32, cpu: u32, now: u64) -> None:
+    def redirected(self, lane: u32, carrier: u32, cpu: u32) -> None:
         """Note that a packet of a lane leaves in a frame of `carrier`."""
         last = self.parking.value.lanes[lane & (LANES - 1)]
-        last.sent, last.cpu, last.carrier = now, cpu, carrier
+        last.sent, last.cpu, last.carrier = helpers.jiffies64(), cpu, carrier
 
     def gone(self, lane: u32) -> None:
         """Note that the last packet of a lane has left its CPU."""
@@ -104,7 +104,7 @@ class Lanes:
         parking.busy |= u64(1) << u64(packet.lane & (LANES - 1))
         parking.count += 1
 
-    def leave(self, carrier: u32, cpu: u32, now: u64) -> u32:
+    def leave(self, carrier: u32, cpu: u32) -> u32:
         """Take out a packet that may leave now: its number and one; 0 if there is none."""
         parking = self.parking.value
         left = parking.busy
@@ -112,7 +112,7 @@ class Lanes:
             number = lowest_bit(left)
             if number >= LANES:
                 break
-            if self.may_leave(number, carrier, cpu, now):
+            if self.may_leave(number, carrier, cpu):
                 return self._first(number)
             left &= left - 1
         return 0

@@ -68,9 +68,13 @@ class Link:
     def __init__(self) -> None:
         self.state = Global(LinkState, name="link")
 
+    def is_unlimited(self) -> bool:
+        """Whether it carries all that comes, at once."""
+        return self.state.value.per_byte == 0
+
     def is_free(self, now: u64) -> bool:
         """Whether a packet may be sent."""
-        return self.state.value.ready <= now << FRACTION
+        return self.is_unlimited() or self.state.value.ready <= now << FRACTION
 
     def free_at(self) -> u64:
         """Return when the next packet may be sent, ns."""
@@ -82,7 +86,7 @@ class Link:
         While it waited the link could have been used: a drain that is late makes up for that, in part.
         """
         link = self.state.value
-        if link.per_byte == 0:
+        if self.is_unlimited():
             return
         size = max(length + link.overhead, link.least)
         since = max(arrival, now - min(now, LATE)) << FRACTION
