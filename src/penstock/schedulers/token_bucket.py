@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from penstock.lang import ArrayMap, u32, u64
+from penstock.lang import ArrayMap, global_subprogram, u32, u64
 from penstock.queue.fifo import Fifos
 from penstock.queue.packets import QueuedPacket
 from penstock.queue.pifo import Pifo
@@ -20,6 +20,9 @@ from penstock.queue.selectors import NAMES, Selectors
 from penstock.units import rate, size
 
 CLASSES: Final = 8
+
+NONE: Final = 0xFFFF_FFFF
+"""In place of a packet's number."""
 
 LARGEST: Final = 1 << 16
 """bytes: no packet is larger."""
@@ -76,17 +79,23 @@ class TokenBucket(Scheduler):
         for _ in range(CLASSES):
             if self.next_due(now) > now:
                 break
-            item = self.classes.pop()
-            number = u32(item.value) if item is not None else 0
-            packet = self._send(number, now)
-            self._wait(number, now)
-            if packet is not None:
-                return packet
+            sent = self._serve(now)
+            if sent != NONE:
+                return self.packets.at(sent)
         return None
 
     def next_due(self, now: u64) -> u64:
         item = self.classes.peek()
         return item.rank if item is not None else NEVER
+
+    @global_subprogram
+    def _serve(self, now: u64) -> u32:
+        """Serve the first class: the number of its packet, or NONE if that may not leave yet."""
+        item = self.classes.pop()
+        number = u32(item.value) if item is not None else 0
+        packet = self._send(number, now)
+        self._wait(number, now)
+        return packet.slot if packet is not None else NONE
 
     def _send(self, number: u32, now: u64) -> QueuedPacket | None:
         """Take a class's first packet, if it may leave."""
