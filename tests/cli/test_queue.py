@@ -75,6 +75,10 @@ class Box:
     def ask(self, *arguments: str) -> str:
         return self.m.run([PENSTOCK, "queue", *arguments])
 
+    def stats(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.ask("stats", self.target.name, "--json"))
+        return found
+
     def swapped(self, scheduler: str, *options: str) -> bool:
         """Whether the scheduler was changed: not while packets wait in the one before the last."""
         try:
@@ -95,7 +99,7 @@ def test_run_stats_set_and_totals(box: Box) -> None:
     process = box.run("fq_codel", "--rate", "50mbit", "--target", "4ms")
     with bulk(box.a, box.b, flows=2, seconds=4) as transfer:
         time.sleep(1)
-        found = json.loads(box.ask("stats", box.target.name, "--json"))
+        found = box.stats()
         assert found["scheduler"] == "FqCodel"
         assert found["rate"] == 50_000_000
         assert found["options"]["target"] == 4_000_000
@@ -103,16 +107,16 @@ def test_run_stats_set_and_totals(box: Box) -> None:
         box.ask("set", box.target.name, "--rate", "10mbit", "target=3ms")
         time.sleep(0.5)
         start = time.monotonic()
-        first = json.loads(box.ask("stats", box.target.name, "--json"))
+        first = box.stats()
         time.sleep(1)
-        second = json.loads(box.ask("stats", box.target.name, "--json"))
+        second = box.stats()
         assert (second["rate"], second["options"]["target"]) == (10_000_000, 3_000_000)
         sent = [each["drained"]["bytes"] + each["swapped"]["bytes"] for each in (first, second)]
         assert (sent[1] - sent[0]) * 8 < 10_500_000 * (time.monotonic() - start)
         assert "to the stack: " in box.ask("stats", box.target.name)
         assert transfer.wait().failed == 0
     time.sleep(0.5)
-    quiet = json.loads(box.ask("stats", box.target.name, "--json"))
+    quiet = box.stats()
     assert sum(quiet["sojourn_ns"]) == quiet["drained"]["packets"] + quiet["swapped"]["packets"]
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=20)
@@ -120,6 +124,24 @@ def test_run_stats_set_and_totals(box: Box) -> None:
     assert " packets sent (" in errors
     assert errors.endswith("0 left waiting\n")
     assert len(ping(box.a, box.b, count=2).rtts_ms) == 2
+
+
+def test_a_limit_and_the_patience_may_change(box: Box) -> None:
+    process = box.run("fifo", "--rate", "8mbit", "--patience", "1ms")
+    with bulk(box.a, box.b, flows=2, seconds=20):
+        time.sleep(0.5)
+        first = box.stats()
+        box.ask("set", box.target.name, "--rate", "unlimited", "--patience", "2ms")
+        time.sleep(1)
+        second = box.stats()
+        box.ask("set", box.target.name, "--rate", "8mbit")
+    told = [(each["rate"], each["patience"]) for each in (first, second, box.stats())]
+    assert told == [(8_000_000, 1_000_000), (None, 2_000_000), (8_000_000, 2_000_000)]
+    assert second["bypassed"]["bytes"] * 8 > 20_000_000
+    with pytest.raises(LabError, match="cannot leave packets to arrivals for 20000000000 ns"):
+        box.ask("set", box.target.name, "--patience", "20s")
+    process.send_signal(signal.SIGINT)
+    assert process.wait() == 0
 
 
 def test_another_scheduler_takes_over(box: Box, tmp_path: Path) -> None:
@@ -131,7 +153,7 @@ def test_another_scheduler_takes_over(box: Box, tmp_path: Path) -> None:
         for name, *options in (["fq_codel", "target=2ms"], ["drr"], [str(tmp_path / "mine.py")], ["fifo"]):
             _until(lambda name=name, options=options: box.swapped(name, *options))
             time.sleep(0.7)
-            found = json.loads(box.ask("stats", box.target.name, "--json"))
+            found = box.stats()
             assert found["scheduler"].lower() == Path(name).stem.replace("_", "")
         with pytest.raises(LabError, match="no scheduler fiffo: did you mean fifo"):
             box.ask("swap", box.target.name, "fiffo")
@@ -141,7 +163,7 @@ def test_another_scheduler_takes_over(box: Box, tmp_path: Path) -> None:
     assert totals.failed == 0
     assert totals.bytes_sent * 8 / totals.seconds > 20_000_000
     time.sleep(0.5)
-    assert json.loads(box.ask("stats", box.target.name, "--json"))["waiting"] == 0
+    assert box.stats()["waiting"] == 0
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=20)[1].endswith("0 left waiting\n")
 
@@ -158,7 +180,7 @@ def test_a_file_of_ones_own(box: Box, tmp_path: Path) -> None:
     path.write_text(MINE)
     process = box.run(str(path), "--step", "2", "--rate", "20mbit")
     assert len(ping(box.a, box.b, count=3).rtts_ms) == 3
-    assert json.loads(box.ask("stats", box.target.name, "--json"))["options"] == {"step": 2}
+    assert box.stats()["options"] == {"step": 2}
     process.send_signal(signal.SIGTERM)
     assert "Mine" not in process.communicate(timeout=20)[1]
     assert process.returncode == 0
@@ -183,6 +205,8 @@ def test_bad_input(box: Box) -> None:
     assert "No such option" in box.refused("fifo", "--quantum", "1500", status=2)
     assert "no interface pst-x" in box.refused("fifo", "--from", "pst-x")
     assert "'soon' is not a time" in box.refused("codel", "--target", "soon")
+    assert "cannot leave packets" in box.refused("fifo", "--patience", "20s")
+    assert "2 --poll-cpu for 1 --to" in box.refused("fifo", "--poll-cpu", "0", "--poll-cpu", "1", status=2)
     assert not xdp_programs(box.source)
 
 

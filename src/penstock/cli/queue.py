@@ -29,6 +29,9 @@ _RATE: Final = {"rate": "bits_per_second", "burst": "burst", "overhead": "overhe
 
 _DRAINS: Final = click.Choice(["sleep", "poll"])
 
+_UNLIMITED: Final = 0
+"""Bits per second, as an option."""
+
 _OWN: Final = "own_"
 """What the names of a scheduler's options begin with among the parameters of its command."""
 
@@ -48,6 +51,10 @@ class Parsed(click.ParamType[int]):
             return self._parse(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+def _link_rate(text: str) -> int:
+    return _UNLIMITED if text in ("unlimited", "none") else units.rate(text)
 
 
 class Schedulers(click.Group):
@@ -129,18 +136,30 @@ def stats(interface: str, *, as_json: bool, live: bool) -> None:
 
 @command.command("set", cls=Command)
 @_TARGET
-@click.option("--rate", type=Parsed("rate", units.rate), help="What the link carries.")
+@click.option("--rate", type=Parsed("rate", _link_rate), help="What the link carries, or unlimited.")
 @click.option("--burst", type=Parsed("time", units.duration), help="How much link time is made up for.")
 @click.option("--overhead", type=int, help="Bytes of each packet on the link besides its frame's.")
 @click.option("--mpu", type=Parsed("size", units.size), help="Bytes that it has there at least.")
+@click.option(
+    "--patience", type=Parsed("time", units.duration), help="How long overdue packets are left to arrivals."
+)
 @click.option("--drain", type=_DRAINS, help="What sends when nothing arrives.")
 @_SETTINGS
-def set_(interface: str, settings: tuple[str, ...], drain: str | None, **given: int | None) -> None:
+def set_(
+    interface: str,
+    settings: tuple[str, ...],
+    drain: str | None,
+    patience: int | None,
+    **given: int | None,
+) -> None:
     """Change the rate, or options of the scheduler, of the queue before IFACE, while packets go on."""
-    rate = {_RATE[name]: value for name, value in given.items() if value is not None}
-    if not rate and not settings and drain is None:
+    rate: dict[str, int | None] = {_RATE[name]: value for name, value in given.items() if value is not None}
+    if not (rate or settings or drain or patience is not None):
         raise click.UsageError("nothing to change: give --rate, or an option of the scheduler, target=5ms")
-    _ask(interface, {"do": "set", "rate": rate, "options": _pairs(settings), "drain": drain})
+    if given["rate"] == _UNLIMITED:
+        rate["bits_per_second"] = None
+    changes = {"options": _pairs(settings), "rate": rate, "patience": patience, "drain": drain}
+    _ask(interface, {"do": "set", **changes})
 
 
 @command.command(cls=Command)
@@ -193,12 +212,12 @@ def _run_command(name: str, scheduler: type[Scheduler]) -> click.Command:
     """The command that runs a scheduler: what all have, and its own options."""
     from penstock.queue.catalogue import SchedulerError
 
-    rate, span, size = (Parsed(kind.__name__, kind) for kind in (units.rate, units.duration, units.size))
+    rate, span, size = Parsed("rate", _link_rate), Parsed("time", units.duration), Parsed("size", units.size)
     interface: dict[str, Any] = {"metavar": "IFACE", "required": True, "shell_complete": complete_interface}
     common = [
         _option("from", "Where packets arrive; may be repeated.", name="sources", multiple=True, **interface),
         _option("to", "Where they leave; may be repeated.", name="targets", multiple=True, **interface),
-        _option("rate", "What the link carries, such as 100mbit; unlimited if not given.", type=rate),
+        _option("rate", "What the link carries, such as 100mbit.", type=rate, default="unlimited"),
         _option("burst", "So much time on the link may be made up for.", type=span, default="1ms"),
         _option("overhead", "Bytes of each packet on the link besides its frame's.", type=int, default=0),
         _option("mpu", "Bytes that it has there at least.", type=size, default="0"),
@@ -258,7 +277,7 @@ def _queues(scheduler: type[Scheduler], given: dict[str, Any]) -> list[Queue]:
 
     options = {name: given[_OWN + name] for name in scheduler.options}
     try:
-        rate = Rate(given["rate"], given["burst"], given["overhead"], given["mpu"])
+        rate = Rate(given["rate"] or None, given["burst"], given["overhead"], given["mpu"])
     except ValueError as error:
         raise KernelError(f"cannot shape a link so: {error}") from error
     same = {name: given[name] for name in ("sources", "slots", "patience", "drain")}

@@ -49,6 +49,9 @@ Draining = Literal["sleep", "poll"]
 PATIENCE: Final = 250_000
 """ns that an overdue packet is left to those that arrive, by default."""
 
+_LONGEST: Final = 10_000_000_000
+"""ns of patience."""
+
 _GRACE: Final = 0.05
 """s until no CPU runs a program any more that was replaced."""
 
@@ -86,7 +89,7 @@ class Queue:
         self.sources = [find_interface(source) for source in sources]
         self.target = find_interface(target)
         self._rate = rate or Rate()
-        self._patience = patience
+        self._patience = _checked(patience)
         self._how: Draining = drain
         self._poll_cpu = poll_cpu
         self._packets = Packets(slots, cpus() * ROOM)
@@ -178,9 +181,11 @@ class Queue:
             state.until = 0
 
     def check(self) -> None:
-        """Do what has to be done now and then. KernelError if the target has gone, or the drain."""
-        if self.target.index not in dict(socket.if_nameindex()):
-            raise KernelError(f"{self.target} has gone: the queue ends")
+        """Do what has to be done now and then: twice a second or so. KernelError if an interface has gone."""
+        existing = dict(socket.if_nameindex())
+        for interface in (*self.sources, self.target):
+            if interface.index not in existing:
+                raise KernelError(f"{interface} has gone: the queue ends")
         if not self._drain.alive():
             raise KernelError("the drain has ended: packets would wait for ever")
         with self._changing:
@@ -246,8 +251,10 @@ class Queue:
         busy = self._loaded[self.egress.owner.busy].value
         return self.waiting() > 0 or busy.staged != busy.taken
 
-    def set(self, options: Mapping[str, str], rate: Mapping[str, int]) -> None:
-        """Change tunables of the scheduler, and fields of the `Rate`, while packets go on.
+    def set(
+        self, options: Mapping[str, str], rate: Mapping[str, int | None], patience: int | None = None
+    ) -> None:
+        """Change tunables of the scheduler, fields of the `Rate`, and the patience, while packets go on.
 
         KernelError, and nothing is changed, if one of them is none that can change, or not such a value.
         """
@@ -267,10 +274,12 @@ class Queue:
             new = replace(self._rate, **rate)
         except ValueError as error:
             raise KernelError(f"cannot change the rate: {error}") from error
+        waits = self._patience if patience is None else _checked(patience)
         with self._changing:
             for name, value in changes.items():
                 self._now.tune(name, value)
             self._rate = new
+            self._patience = self._loaded[self.egress.state].value.patience = waits
             link = self._loaded[self.egress.link.state].value
             new.write(link)
             # A slow link may have had to wait for long.
@@ -287,6 +296,7 @@ class Queue:
             "options": self._now.options,
             "rate": self._rate.bits_per_second,
             "drain": self._how,
+            "patience": self._patience,
             "waiting": free.used - free.count,
             **{name: {"packets": each.packets, "bytes": each.bytes} for name, each in packets.items()},
             "dropped": {"packets": free.dropped, "bytes": free.dropped_bytes},
@@ -297,8 +307,8 @@ class Queue:
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Do what another process asks for."""
         if request.get("do") == "set":
+            self.set(request["options"], request["rate"], request["patience"])
             self.set_drain(request["drain"] or self._how)
-            self.set(request["options"], request["rate"])
         elif request.get("do") == "swap":
             self.swap(find(request["scheduler"]), request["options"])
         return self.statistics()
@@ -328,3 +338,9 @@ class Queue:
         for cpu, reserve in enumerate(loaded[self.egress.owner.reserves].memory):
             reserve["given"] = ROOM
             reserve["free"] = range(packets.capacity + cpu * ROOM, packets.capacity + (cpu + 1) * ROOM)
+
+
+def _checked(patience: int) -> int:
+    if not 0 <= patience <= _LONGEST:
+        raise KernelError(f"cannot leave packets to arrivals for {patience} ns: from 0 to {_LONGEST}")
+    return patience
