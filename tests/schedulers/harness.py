@@ -206,7 +206,7 @@ def _performing(rig: Rig) -> Program:  # noqa: C901  # it is one program
 
     def describe(packet: QueuedPacket, operation: Operation) -> None:
         packet.arrival, packet.flow, packet.length = operation.now, operation.flow, operation.length
-        packet.dscp, packet.ecn, packet.protocol = operation.dscp, operation.ecn, operation.protocol
+        packet.tos, packet.protocol = operation.dscp << 2 | operation.ecn, operation.protocol
         packet.source_port = be16(operation.source_port)
         packet.destination_port = be16(operation.destination_port)
         packet.user = operation.user

@@ -25,9 +25,9 @@ def describe(packet: Xdp, entry: QueuedPacket, seed: u64) -> None:
     Of IPv6 extension headers nothing is read: ports behind them do not tell flows apart.
     """
     kind, offset = network_layer(packet, Link.ETHERNET)
-    entry.flow, entry.protocol, entry.dscp, entry.ecn, entry.traffic_class = 0, 0, 0, 0, 0
+    entry.flow, entry.protocol, entry.tos, entry.traffic_class = 0, 0, 0, 0
     entry.source_port, entry.destination_port = be16(0), be16(0)
-    entry.network = u16(offset)
+    entry.network = u8(offset)
     if kind == IPV4:
         header = packet.read(IPv4, offset)
         if header is not None:
@@ -55,8 +55,7 @@ def _word(part: be64) -> u64:
 
 
 def _of_class(entry: QueuedPacket, traffic_class: u8) -> None:
-    entry.dscp, entry.ecn = traffic_class >> 2, traffic_class & 3
-    entry.traffic_class = u16(traffic_class >> 5)
+    entry.tos, entry.traffic_class = traffic_class, traffic_class >> 5
 
 
 def _read_ports(packet: Xdp, entry: QueuedPacket, offset: u32) -> None:

@@ -15,7 +15,7 @@ from penstock.lang import (
     atomic,
     global_subprogram,
     helpers,
-    u16,
+    u8,
     u32,
     u64,
 )
@@ -191,7 +191,7 @@ class Egress:
         if entry is None:
             count(self.statistics.counts.value.overflowed, length)
             return 0
-        entry.length, entry.arrival, entry.lane = length, now, u16(lane)
+        entry.length, entry.arrival, entry.lane = length, now, u8(lane)
         describe(packet, entry, self.state.value.seed)
         if not self.frames.keep(packet, number - 1, length):
             count(self.statistics.counts.value.failed, length)
@@ -209,7 +209,7 @@ class Egress:
             atomic.add(crowded.bytes, u64(length))
             return False
         entry.slot, entry.mark, entry.length, entry.arrival = number - 1, 0, length, now
-        entry.generation, entry.lane = NO_GENERATION, u16(lane)
+        entry.generation, entry.lane = NO_GENERATION, u8(lane)
         describe(packet, entry, self.state.value.seed)
         self.owner.leave(number - 1)
         return self.owner.acquire()
@@ -253,7 +253,7 @@ class Egress:
         entry = self.packets.at(number)
         if entry is None:
             return False
-        entry.generation = u16(self.generation)  # unless the scheduler, in a handover, knows better
+        entry.generation = u8(self.generation)  # unless the scheduler, in a handover, knows better
         accepted = self.scheduler.enqueue(entry, now)
         generation = u32(entry.generation)
         made = self.scheduler.made_copy()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penstock.lang import Global, Struct, u16, u32, u64
+from penstock.lang import Global, Struct, u8, u32, u64
 from penstock.queue.classes import ClassCounts
 from penstock.queue.packets import QueuedPacket
 from penstock.queue.scheduler import NEVER, Scheduler
@@ -41,7 +41,7 @@ class Handover(Scheduler):
         change.newest = change.begun
         if change.newest != 0:
             return self.new.enqueue(packet, now)
-        packet.generation = u16(self.generation)
+        packet.generation = u8(self.generation)
         return self.old.enqueue(packet, now)
 
     def dequeue(self, now: u64) -> QueuedPacket | None:

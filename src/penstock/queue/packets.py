@@ -12,7 +12,7 @@ NO_GENERATION: Final = 3
 
 
 class QueuedPacket(Struct):
-    """A packet that waits, as schedulers see it: 64 bytes."""
+    """A packet that waits, as schedulers see it: 56 bytes."""
 
     arrival: u64
     """When it came: ns, CLOCK_MONOTONIC."""
@@ -22,28 +22,62 @@ class QueuedPacket(Struct):
     """The scheduler's own."""
     flow: u32
     """Hash of the five-tuple, the same for all packets of a flow."""
-    length: u32
-    """Bytes from the Ethernet header on, without checksum."""
     slot: u32
     """Its number: that of its bytes."""
     following: u32
     """In a list: the number of the next packet and one; 0 at the end."""
+    short_length: u16
+    """What `length` is kept in."""
     source_port: be16
     destination_port: be16
-    network: u16
+    network: u8
     """Where the IP header begins; 0 if there is none."""
-    traffic_class: u16
+    traffic_class: u8
     """By which it is counted: the class selector of its DSCP, if the scheduler does not change it."""
     protocol: u8
-    dscp: u8
-    ecn: u8
-    """As it arrived: 0 not capable, 1 and 2 capable, 3 congestion experienced."""
-    mark: u8
-    """1: it leaves with congestion experienced."""
-    generation: u16
-    """Of the scheduler that it waits in."""
-    lane: u16
+    tos: u8
+    """DSCP and ECN as they arrived: the octet that was once the type of service (RFC 2474, RFC 3168)."""
+    lane: u8
     """Where it arrived: packets of one lane came one after the other, and leave so."""
+    flags: u8
+    """What `mark` and `generation` are kept in."""
+
+    @property
+    def length(self) -> u32:
+        """Bytes from the Ethernet header on, without checksum; up to 65535."""
+        return u32(self.short_length)
+
+    @length.setter
+    def length(self, length: u32) -> None:
+        self.short_length = u16(length)
+
+    @property
+    def dscp(self) -> u8:
+        """From 0 to 63."""
+        return self.tos >> 2
+
+    @property
+    def ecn(self) -> u8:
+        """0 not capable, 1 and 2 capable, 3 congestion experienced."""
+        return self.tos & 3
+
+    @property
+    def mark(self) -> u8:
+        """1: it leaves with congestion experienced; else 0."""
+        return self.flags & 1
+
+    @mark.setter
+    def mark(self, mark: u8) -> None:
+        self.flags = self.flags & 0xFE | mark
+
+    @property
+    def generation(self) -> u8:
+        """Of the scheduler that it waits in: from 0 to NO_GENERATION."""
+        return self.flags >> 1
+
+    @generation.setter
+    def generation(self, generation: u8) -> None:
+        self.flags = self.flags & 1 | generation << 1
 
 
 class FreeSlots(Struct):
@@ -96,7 +130,7 @@ class Packets:
 
     def admit(self, packet: QueuedPacket, generation: u32) -> None:
         """Count a packet as waiting in the scheduler of a generation."""
-        packet.generation = u16(generation)
+        packet.generation = u8(generation)
         self.free.value.of[generation & NO_GENERATION] += 1
 
     def waiting_of(self, generation: u32) -> u32:

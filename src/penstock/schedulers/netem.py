@@ -87,8 +87,7 @@ class Netem(Scheduler):
             return
         copy.arrival, copy.flow, copy.length, copy.network = now, packet.flow, packet.length, packet.network
         copy.source_port, copy.destination_port = packet.source_port, packet.destination_port
-        copy.protocol, copy.dscp, copy.ecn = packet.protocol, packet.dscp, packet.ecn
-        copy.traffic_class = packet.traffic_class
+        copy.protocol, copy.tos, copy.traffic_class = packet.protocol, packet.tos, packet.traffic_class
         if self._send(copy, now):
             self.copied.value = copy.slot + 1
         else:

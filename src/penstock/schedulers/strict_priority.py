@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from penstock.lang import u16, u32, u64
+from penstock.lang import u8, u32, u64
 from penstock.queue.fifo import Fifos
 from penstock.queue.packets import QueuedPacket
 from penstock.queue.scheduler import Scheduler
@@ -33,7 +33,7 @@ class StrictPriority(Scheduler):
 
     def enqueue(self, packet: QueuedPacket, now: u64) -> bool:
         band = BANDS - 1 if packet.dscp in (LE, CS1) else 7 - u32(packet.dscp >> 3)
-        packet.traffic_class = u16(band)
+        packet.traffic_class = u8(band)
         return self.waiting.append(packet, band)
 
     def dequeue(self, now: u64) -> QueuedPacket | None:
