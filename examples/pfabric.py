@@ -10,12 +10,13 @@ is used again should the flow come back before. So a flow has one place for each
 room.
 """
 
-from penstock.lang import Array, ArrayMap, Struct, array, u32, u64
+from penstock.lang import Array, ArrayMap, Struct, array, global_subprogram, u32, u64
 from penstock.queue import Fifos, Parameter, Pifo, QueuedPacket, Scheduler, count
 from penstock.queue.bits import lowest_bit
 
 RANKS = 64
 PLACES = 256  # that are looked at in one dequeue, which is then asked again
+NOBODY, PASSED_OVER = 0xFFFF_FFFE, 0xFFFF_FFFF  # in place of a flow's number
 
 
 class Flow(Struct):
@@ -48,25 +49,30 @@ class Pfabric(Scheduler):
         return self.waiting.append(packet, number)
 
     def dequeue(self, now: u64) -> QueuedPacket | None:
+        number: u32 = PASSED_OVER
         for _ in range(PLACES):
-            first = self.order.pop()
-            flow = self.table.lookup(u32(first.value)) if first is not None else None
-            if first is None or flow is None:
-                return None
-            flow.places &= ~(1 << first.rank)
-            if u64(lowest_bit(flow.ranks)) == first.rank:
-                return self.leave(flow, u32(first.value))
-        return None
-
-    def leave(self, flow: Flow, number: u32) -> QueuedPacket | None:
-        packet = self.waiting.pop(number)
-        if packet is not None:
-            rank = packet.dscp & (RANKS - 1)
-            flow.packets[rank] -= 1
-            if flow.packets[rank] == 0:
-                flow.ranks &= ~(1 << u64(rank))
+            number = self.first()
+            if number != PASSED_OVER:
+                break
+        flow, packet = self.table.lookup(number), self.waiting.pop(number)
+        if flow is None or packet is None:
+            return None
+        rank = packet.dscp & (RANKS - 1)
+        flow.packets[rank] -= 1
+        if flow.packets[rank] == 0:
+            flow.ranks &= ~(1 << u64(rank))
         self.place(flow, number)
         return packet
+
+    @global_subprogram
+    def first(self) -> u32:
+        """Take out the first place: the number of its flow, if that is at this rank."""
+        first = self.order.pop()
+        flow = self.table.lookup(u32(first.value)) if first is not None else None
+        if first is None or flow is None:
+            return NOBODY
+        flow.places &= ~(1 << first.rank)
+        return u32(first.value) if u64(lowest_bit(flow.ranks)) == first.rank else PASSED_OVER
 
     def place(self, flow: Flow, number: u32) -> None:
         """See to it that the PIFO has a flow at its rank: the lowest of its packets'."""

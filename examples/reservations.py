@@ -7,10 +7,11 @@ and Flexible Software Packet Scheduling (NSDI 2019). Reservations are as in Bill
 Hierarchical QoS for Packet Scheduling in a Hypervisor (EuroSys 2013).
 """
 
-from penstock.lang import ArrayMap, Struct, u32, u64
+from penstock.lang import ArrayMap, Struct, global_subprogram, u32, u64
 from penstock.queue import Fifos, Pifo, QueuedPacket, Scheduler, Tunable, rate
 
 CLASSES = 8
+LISTED_ANEW, NOBODY = 0xFFFF_FFFE, 0xFFFF_FFFF  # in place of a packet's number
 
 
 class Class(Struct):
@@ -44,31 +45,34 @@ class Reservations(Scheduler):
 
     def dequeue(self, now: u64) -> QueuedPacket | None:
         for _ in range(2 * CLASSES):  # each may have to be listed anew
-            first = self.order.peek()
-            if first is None or first.rank >> 3 > now:
+            number = self.behind(now)
+            if number < LISTED_ANEW:
+                return self.packets.at(number)
+            if number == NOBODY:
                 break
-            packet = self.behind()
-            if packet is not None:
-                return packet
         for n in range(CLASSES):
             packet = self.waiting.pop(CLASSES - 1 - u32(n))
             if packet is not None:
                 return packet
         return None
 
-    def behind(self) -> QueuedPacket | None:
-        """Serve the first class of the PIFO; None if it became due later, or empty, since it was listed."""
-        first = self.order.pop()
-        number = u32(first.value) if first is not None else 0
+    @global_subprogram
+    def behind(self, now: u64) -> u32:
+        """Serve the first class of the PIFO, unless it became due later, or empty, since it was listed."""
+        first = self.order.peek()
+        if first is None or first.rank >> 3 > now:
+            return NOBODY
+        number = u32(first.value)
         known = self.table.lookup(number)
-        if first is None or known is None:
-            return None
+        if known is None:
+            return NOBODY
+        self.order.pop()
         known.listed = 0
         packet = self.waiting.pop(number) if first.rank >> 3 == known.due else None
         if packet is not None:
             known.due += u64(packet.length) * 8_000_000_000 // self.reserved.value
         self.list(known, number)
-        return packet
+        return packet.slot if packet is not None else LISTED_ANEW
 
     def list(self, known: Class, number: u32) -> None:
         """Let the PIFO have a class with packets, by when it is due; of equal ones the most urgent first."""

@@ -21,7 +21,7 @@ OLD: Final = 1
 
 ASK_NEXT: Final = 0xFFFF_FFFF
 
-MAX_VISITS: Final = 4096
+MAX_VISITS: Final = 1024
 """To queues at one dequeue, which is then asked again."""
 
 BATCH: Final = 64
