@@ -97,10 +97,10 @@ def test_each_has_a_scheduler_and_a_rate_of_its_own(lab: Lab) -> None:
             running.enter_context(bulk(sender, receiver, flows=2, seconds=20))
         time.sleep(1)
         _assert_rates(queues, [10 * MBIT, 30 * MBIT, 20 * MBIT])
-        others = [(queue._now, queue.statistics()["rate"]) for queue in (second, third)]
+        others = [(queue._schedulers.now, queue.statistics()["rate"]) for queue in (second, third)]
         first.swap(Drr, {})
         first.set({}, {"bits_per_second": 5 * MBIT})
-        assert [(queue._now, queue.statistics()["rate"]) for queue in (second, third)] == others
+        assert [(queue._schedulers.now, queue.statistics()["rate"]) for queue in (second, third)] == others
         _assert_rates(queues, [5 * MBIT, 30 * MBIT, 20 * MBIT])
         forwarder.check()
         told = [queue.statistics() for queue in queues]

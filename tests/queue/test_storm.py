@@ -338,7 +338,7 @@ def _change(queue: Queue, seconds: float) -> None:
     while time.monotonic() < end or swaps < 3:
         queue.set({}, {"bits_per_second": next(rates)})
         queue.set_drain(next(drains))
-        if queue._handover is None:
+        if queue._schedulers.handover is None:
             queue.swap(next(schedulers), {})
             swaps += 1
         for _ in range(50):

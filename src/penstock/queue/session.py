@@ -6,11 +6,11 @@ import secrets
 import socket
 import threading
 import time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
-from penstock.errors import KernelError, PenstockError
+from penstock.errors import KernelError
 from penstock.kernel.interface import find_interface
 from penstock.queue.catalogue import find
 from penstock.queue.control import Control
@@ -20,19 +20,19 @@ from penstock.queue.forwarder import Forwarder
 from penstock.queue.forwarding import Passed, passed
 from penstock.queue.frames import Frames
 from penstock.queue.gate import Gate
-from penstock.queue.generation import Generation
-from penstock.queue.handover import Handover
 from penstock.queue.link import FRACTION, Rate
 from penstock.queue.owner import ROOM, cpus
-from penstock.queue.packets import NO_GENERATION, Packets
+from penstock.queue.packets import Packets
 from penstock.queue.poller import Poller
 from penstock.queue.scheduler import NEVER, Scheduler
+from penstock.queue.succession import Succession, set_up
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
     from types import TracebackType
 
     from penstock.kernel.load import Loaded
+    from penstock.queue.generation import Generation
     from penstock.queue.statistics import Counts
 
 FRAME: Final = 1536
@@ -51,9 +51,6 @@ PATIENCE: Final = 250_000
 
 _LONGEST: Final = 10_000_000_000
 """ns of patience."""
-
-_GRACE: Final = 0.05
-"""s until no CPU runs a program any more that was replaced."""
 
 
 class Queue:
@@ -93,14 +90,11 @@ class Queue:
         self._how: Draining = drain
         self._poll_cpu = poll_cpu
         self._packets = Packets(slots, cpus() * ROOM)
-        first = self._scheduler(scheduler, options or {})
+        first = set_up(scheduler, self._packets, options or {})
         frames = Frames(self._packets, FRAME)
         self.egress = Egress(self.target.index, self._packets, frames, first)
         self.gate = Gate(self.target.index, frames)
         self._changing = threading.Lock()
-        self._handover: Handover | None = None
-        self._number = 0
-        self._since = 0.0
 
     def __enter__(self) -> Self:
         self._forwarder = Forwarder(self)
@@ -120,12 +114,11 @@ class Queue:
         """
         with ExitStack() as owned:
             self._passed, self._gate = forwarding[passed], forwarding[self.gate.programs]
-            self._now = Generation(self.egress, self.egress.scheduler, {}, {})
-            self._loaded = owned.enter_context(self._now.loaded)
-            self._generations = list[Generation]()
-            owned.callback(self._forget, but=0)
+            self._schedulers = Succession(self.egress, self._run_by)
+            owned.callback(self._schedulers.close)
+            self._loaded = self._schedulers.loaded
             self._prepare()
-            self._gate[0] = self._now.arrive
+            self._gate[0] = self._schedulers.now.arrive
             self._drain = self._start_drain(self._how)
             owned.callback(self._stop_drain)
             control = Control(self.target.index, self.target.name, self._answer)
@@ -141,17 +134,7 @@ class Queue:
             CompileError, VerifierError: The scheduler cannot be run. The one before goes on.
         """
         with self._changing:
-            if self._handover is not None:
-                raise KernelError(
-                    "cannot change the scheduler: packets still wait in the one before the last"
-                )
-            new = self._scheduler(scheduler, options)
-            handover = Handover(self._now.scheduler, new, self._number)
-            number = (self._number + 1) % NO_GENERATION
-            self._install(handover, new, number, {})
-            time.sleep(_GRACE)
-            self._now.loaded[handover.change].value.begun = 1
-            self._handover, self._number, self._since = handover, number, time.monotonic()
+            self._schedulers.swap(set_up(scheduler, self._packets, options))
 
     def set_drain(self, how: Draining) -> None:
         """Have packets that no arrival clocks out sent in the other way; none waits for the change."""
@@ -165,8 +148,9 @@ class Queue:
 
     def _start_drain(self, how: Draining) -> Drain | Poller:
         if how == "poll":
-            return Poller(self._now.poll, self._poll_cpu)
-        drain = Drain(self._now.drain, self._loaded[self.egress.state], self._loaded[self.egress.wake])
+            return Poller(self._schedulers.now.poll, self._poll_cpu)
+        state, wake = self._loaded[self.egress.state], self._loaded[self.egress.wake]
+        drain = Drain(self._schedulers.now.drain, state, wake)
         drain.start()
         return drain
 
@@ -189,54 +173,11 @@ class Queue:
         if not self._drain.alive():
             raise KernelError("the drain has ended: packets would wait for ever")
         with self._changing:
-            if self._handover is not None and self._is_over(self._handover):
-                new = self._handover.new
-                self._install(new, new, self._number, self._now.options)
-                self._handover = None
-                self._forget()
-
-    def _is_over(self, handover: Handover) -> bool:
-        """Whether nothing waits in the old scheduler, nor comes to it from a program that was running."""
-        left = self._loaded[self._packets.free].value.of[handover.generation]
-        return time.monotonic() - self._since > _GRACE and left == 0
-
-    def _install(self, runs: Scheduler, tuned: Scheduler, number: int, options: Mapping[str, int]) -> None:
-        """Have another generation run the queue from the next packet on, or go on with the last."""
-        before = self._now
-        now = Generation(self.egress.run_by(runs, number), tuned, before.loaded.maps, options)
-        try:
-            self._run_by(now)
-        except PenstockError:
-            with suppress(PenstockError):
-                self._run_by(before)
-            now.loaded.close()
-            raise
-        self._now = now
-        self._generations.append(now)
+            self._schedulers.settle()
 
     def _run_by(self, generation: Generation) -> None:
         self._drain.run_by(generation.poll if self._how == "poll" else generation.drain)
         self._gate[0] = generation.arrive
-
-    def _forget(self, but: int = 2) -> None:
-        """Let go of all generations but those of the last change: the first of these has the second's maps.
-
-        The very first generation, which has the maps that all share, stays.
-        """
-        while len(self._generations) > but:
-            self._generations.pop(0).loaded.close()
-
-    def _scheduler(self, scheduler: type[Scheduler], options: Mapping[str, str]) -> Scheduler:
-        for method in ("enqueue", "dequeue"):
-            if getattr(scheduler, method) is getattr(Scheduler, method):
-                raise KernelError(f"{scheduler.__name__} has no {method}: a scheduler needs one")
-        try:
-            return scheduler(self._packets, **options)
-        except ValueError as error:
-            raise KernelError(f"cannot set up {scheduler.__name__}: {error}") from error
-        except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
-            raise KernelError(f"cannot set up {scheduler.__name__}: {reason}") from error
 
     def hurry(self) -> None:
         """Let those that wait leave at once, but not before the scheduler lets them go."""
@@ -247,7 +188,7 @@ class Queue:
 
     def flush(self) -> bool:
         """Send what may leave now; True if packets wait still."""
-        self._now.drain.test_run(bytes(64))
+        self._schedulers.now.drain.test_run(bytes(64))
         busy = self._loaded[self.egress.owner.busy].value
         return self.waiting() > 0 or busy.staged != busy.taken
 
@@ -258,7 +199,7 @@ class Queue:
 
         KernelError, and nothing is changed, if one of them is none that can change, or not such a value.
         """
-        scheduler = self._now.scheduler
+        scheduler = self._schedulers.now.scheduler
         changes: dict[str, int] = {}
         for name, text in options.items():
             option = scheduler.options.get(name)
@@ -277,7 +218,7 @@ class Queue:
         waits = self._patience if patience is None else _checked(patience)
         with self._changing:
             for name, value in changes.items():
-                self._now.tune(name, value)
+                self._schedulers.now.tune(name, value)
             self._rate = new
             self._patience = self._loaded[self.egress.state].value.patience = waits
             link = self._loaded[self.egress.link.state].value
@@ -292,8 +233,8 @@ class Queue:
         packets = {name: getattr(counts, name) for name in (*SENT, *LOSSES)}
         free = self._loaded[self.egress.packets.free].value
         return {
-            "scheduler": type(self._now.scheduler).__name__,
-            "options": self._now.options,
+            "scheduler": type(self._schedulers.now.scheduler).__name__,
+            "options": self._schedulers.now.options,
             "rate": self._rate.bits_per_second,
             "drain": self._how,
             "patience": self._patience,
@@ -317,7 +258,7 @@ class Queue:
         """Say what it is, in a few words."""
         rate = self._rate.bits_per_second
         at = f" at {rate / 1e6:g} Mbit/s" if rate else ""
-        return f"{self.target}{at}, {type(self._now.scheduler).__name__}"
+        return f"{self.target}{at}, {type(self._schedulers.now.scheduler).__name__}"
 
     def waiting(self) -> int:
         """Return how many packets wait."""
