@@ -22,7 +22,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 @pytest.mark.parametrize("name", [*names(), "hpfq:Hpfq3", "pfabric.py", "reservations.py"])
 def test_it_takes_over_from_fq_codel(name: str) -> None:
-    """Both are in one program then; and FQ-CoDel is the largest."""
+    """Both are in one program then; and FQ-CoDel takes the verifier most steps."""
     packets = Packets(1000, 128)
     scheduler = find(str(EXAMPLES / name) if name.endswith(".py") else name)(packets)
     both = Handover(FqCodel(packets), scheduler, 0)

@@ -22,7 +22,7 @@ OLD: Final = 1
 ASK_NEXT: Final = 0xFFFF_FFFF
 
 MAX_VISITS: Final = 1024
-"""To queues at one dequeue, which is then asked again."""
+"""To queues at one dequeue, which is then asked again; the verifier takes a hundred steps for each."""
 
 BATCH: Final = 64
 """Packets dropped at most, when all room is taken, for one search of the longest queue (RFC 8290, 4.1)."""
