@@ -1,0 +1,119 @@
+"""The link's rate, order, and CPU time, under the kernel's own TCP and UDP between network namespaces."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from penstock.lab import Host, bulk, ping
+from penstock.queue.link import Rate
+from penstock.queue.scheduler import Scheduler
+from penstock.queue.session import LOSSES, Queue
+from penstock.schedulers.drr import Drr
+from penstock.schedulers.fifo import Fifo
+from tests.queue.box import PENSTOCK, Box, rate, rates, twice, watch
+
+MBIT = 1_000_000
+SLOTS = {10 * MBIT: 100, 100 * MBIT: 500, 1000 * MBIT: 5000}
+"""At each rate, room for so much that the link is busy also while senders are kept from their CPU."""
+
+FRAMING = {"overhead": 24, "least": 84}
+"""What Ethernet adds, as tc's `overhead` and `mpu`."""
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("bits_per_second", SLOTS)
+def test_tcp_gets_what_the_link_carries(box: Box, bits_per_second: int, version: int) -> None:
+    slots = SLOTS[bits_per_second]
+    with (
+        box.queue(Fifo, bits_per_second, slots=slots) as queue,
+        bulk(box.a, box.b, flows=4, seconds=20, version=version),
+    ):
+        time.sleep(0.5)
+        twice(lambda: keeps_to(bits_per_second, queue))
+
+
+@pytest.mark.parametrize("bits_per_second", SLOTS)
+def test_udp_gets_what_the_link_carries(router: Box, bits_per_second: int) -> None:
+    wanted = int(1.2 * bits_per_second / (8 * 1442))
+    with (
+        router.queue(Fifo, bits_per_second, slots=SLOTS[bits_per_second]) as queue,
+        router.datagrams(1400, wanted),
+    ):
+        time.sleep(0.5)
+        twice(lambda: keeps_to(bits_per_second, queue))
+
+
+def keeps_to(bits_per_second: int, queue: Queue) -> None:
+    """See to it that the link's average is right, and what leaves in any 100 ms."""
+    samples = watch(queue, 1.2)
+    assert rate(samples[0], samples[-1]) == pytest.approx(bits_per_second, rel=0.01)
+    assert min(rates(samples)) > 0.95 * bits_per_second
+    assert max(rates(samples)) < 1.05 * bits_per_second
+    assert queue.counts().failed.packets == queue.counts().crowded.packets == 0
+
+
+@pytest.mark.parametrize(("payload", "on_the_link"), [(18, 84), (200, 242 + 24)])
+def test_small_packets_take_their_framing_too(router: Box, payload: int, on_the_link: int) -> None:
+    link = Rate(10 * MBIT, **FRAMING)
+
+    def right() -> None:
+        samples = watch(queue, 1.2)
+        packets, seconds = samples[-1].packets - samples[0].packets, samples[-1].time - samples[0].time
+        assert packets * on_the_link * 8 / seconds == pytest.approx(10 * MBIT, rel=0.01)
+
+    with router.queue(Fifo, link, slots=200) as queue, router.datagrams(payload, 20_000):
+        time.sleep(0.5)
+        twice(right)
+
+
+@pytest.mark.parametrize("scheduler", [Fifo, Drr])
+def test_nothing_is_reordered_within_a_flow(box: Box, scheduler: type[Scheduler]) -> None:
+    """TCP itself tells: no segment comes before one that was sent sooner, where none is lost."""
+    box.a.sysctl("net.ipv4.tcp_wmem", "4096 131072 262144")  # so all flows together fit into the queue
+    with box.queue(scheduler, 500 * MBIT, slots=4000) as queue:
+        with bulk(box.a, box.b, flows=4, seconds=1.5) as transfer:
+            transfer.wait()
+        counts = queue.counts()
+    assert counts.swapped.packets > 1000
+    assert counts.drained.packets > 1000
+    assert not any(getattr(counts, name).packets for name in LOSSES)
+    assert netstat(box.b, "TCPOFOQueue") == netstat(box.a, "TCPSACKReorder") == 0
+
+
+def netstat(host: Host, name: str) -> int:
+    names, values = host.run(["cat", "/proc/net/netstat"]).splitlines()[:2]
+    return int(dict(zip(names.split(), values.split(), strict=True))[name])
+
+
+def test_an_idle_queue_takes_no_cpu_time(router: Box) -> None:
+    """After traffic, too: no thread but the first one runs at all, and that looks now and then."""
+    command = [PENSTOCK, "queue", "run", "fifo", "--from", router.source.name, "--to", router.target.name]
+    process = router.m.popen([*command, "--rate", "50mbit"], stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    assert "Ctrl-C ends it" in process.stderr.readline()
+    with bulk(router.a, router.b, flows=4, seconds=0.5) as transfer:
+        transfer.wait()
+    assert len(ping(router.a, router.b, count=3).rtts_ms) == 3
+    time.sleep(0.5)
+    before, start = runs(process.pid), time.monotonic()
+    time.sleep(2)
+    after, passed = runs(process.pid), time.monotonic() - start
+    first = str(process.pid)
+    assert len(before) > 1
+    assert {each: after[each] for each in after if each != first} == {
+        each: before[each] for each in before if each != first
+    }
+    assert after[first] - before[first] < 0.002 * passed * 1e9
+    process.send_signal(signal.SIGINT)
+    process.wait()
+
+
+def runs(process: int) -> dict[str, int]:
+    """How many ns each thread has run."""
+    tasks = Path(f"/proc/{process}/task").iterdir()
+    return {task.name: int((task / "schedstat").read_text().split()[0]) for task in tasks}
