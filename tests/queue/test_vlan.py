@@ -200,7 +200,7 @@ def test_what_the_kernel_has_to_decide_keeps_its_tags(crossing: Crossing) -> Non
 
 
 def described(**changes: Any) -> Device:
-    return replace(Device(1, "eth0", bytes(6), True, "", None, None, 0), **changes)
+    return replace(Device(1, "eth0", bytes(6), True, "", None, None, 0, False), **changes)
 
 
 def looked_at(monkeypatch: pytest.MonkeyPatch, *devices: Device) -> dict[int, Device]:
@@ -234,7 +234,7 @@ def test_how_the_kernel_describes_them() -> None:
         message.decode()
         lower = None if elsewhere else 2
         assert ports.device(message) == Device(
-            7, "eth0.10", bytes(range(6)), True, "vlan", None, lower, 0x88A8 << 16 | 10
+            7, "eth0.10", bytes(range(6)), True, "vlan", None, lower, 0x88A8 << 16 | 10, False
         )
 
 
@@ -275,6 +275,18 @@ def test_vlan_interfaces_cannot_be_named(monkeypatch: pytest.MonkeyPatch) -> Non
     for device, name in ((one, "name eth0"), (two, "name eth0"), (far, "name the one below")):
         with pytest.raises(KernelError, match=f"at {device.name}, a VLAN interface: {name}"):
             Ports([ports_interface(port), ports_interface(device)])
+
+
+def test_a_bridge_that_filters_vlans_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    two = described(index=1, master=3), described(index=2, master=3)
+    bridge = described(index=3, name="br0", kind="bridge")
+    looked_at(monkeypatch, *two, bridge)
+    assert Ports([ports_interface(port) for port in two]).bridge() == 3
+    looked_at(monkeypatch, *two, replace(bridge, kind="vrf"))
+    assert Ports([ports_interface(port) for port in two]).bridge() is None
+    looked_at(monkeypatch, *two, replace(bridge, filters=True))
+    with pytest.raises(KernelError, match="ip link set br0 type bridge vlan_filtering 0"):
+        Ports([ports_interface(port) for port in two]).bridge()
 
 
 def test_tags_that_hardware_takes_off_are_an_error(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,8 @@ class Device:
     """Of a VLAN interface: the one below, if that is in this network namespace."""
     tag: int
     """Of a VLAN interface: the EtherType and the VLAN of its frames on that one, 16 bits each."""
+    filters: bool
+    """Of a bridge: it decides by VLANs what passes (vlan_filtering)."""
 
 
 def read_devices() -> dict[int, Device]:
@@ -59,6 +61,7 @@ def device(link: Any) -> Device:
         link.get("master"),
         link.get("link") if kind == "vlan" and is_here else None,
         tag,
+        bool(link.get(("linkinfo", "data", "br_vlan_filtering"))),
     )
 
 
@@ -87,17 +90,22 @@ class Ports:
     def bridge(self) -> int | None:
         """Return the bridge whose two ports they are; None if they are ports of none.
 
-        KernelError if it has other ports: a frame for one of those would be sent to the wrong one.
+        KernelError if it has other ports, since frames for those would be sent to the wrong one, or if it
+        filters VLANs, since it would not be asked.
         """
-        masters = {port.master for port in self._ports}
-        if len(masters) != 1 or None in masters:
+        bridge = self._ports[0].master
+        if bridge is None or any(port.master != bridge for port in self._ports):
             return None
-        (bridge,) = masters
+        if self._devices[bridge].kind != "bridge":  # a VRF, say
+            return None
         ports = [device for device in self._devices.values() if device.master == bridge]
         if len(ports) != 2:
             raise KernelError(
                 f"cannot queue between {self._names}: their bridge has {len(ports)} ports; it must have two"
             )
+        if self._devices[bridge].filters:
+            command = f"ip link set {self._devices[bridge].name} type bridge vlan_filtering 0"
+            raise KernelError(f"cannot queue between {self._names}: their bridge filters VLANs: {command}")
         return bridge
 
     def addresses(self) -> list[bytes]:
