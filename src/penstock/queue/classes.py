@@ -1,4 +1,4 @@
-"""What a scheduler's classes count: the same as the queue, for each of them."""
+"""What a scheduler's classes count: packets that it was given, so not those that no slot was free for."""
 
 from __future__ import annotations
 

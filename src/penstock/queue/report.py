@@ -29,6 +29,7 @@ def table(found: Found) -> str:
     lines.append(f"to the stack: {passed or 'none'}")
     if waits := _waits(found["sojourn_ns"]):
         lines.append(f"waited: {waits}")
+    lines += [_class(name, counts) for name, counts in found["classes"].items() if counts["came"]["packets"]]
     return "\n".join(lines)
 
 
@@ -49,6 +50,17 @@ def changes(before: Found, found: Found, seconds: float) -> str:
     dropped = sum(new[name] for name in DROPS)
     ways = ", ".join(f"{new[name]:,} {name}" for name in SENT)
     return f"{bits / seconds / 1e6:9.2f} Mbit/s  {ways}; {dropped:,} dropped; {found['waiting']:,} waiting"
+
+
+def _class(name: str, counts: Found) -> str:
+    """What one class of the scheduler counts."""
+    sent, dropped = counts["sent"], counts["dropped"]["packets"]
+    line = f"{name:12}{sent['packets']:14,} packets{sent['bytes']:18,} bytes"
+    more = [f"{dropped:,} dropped"] if dropped else []
+    more += [f"{counts['waiting']:,} waiting"] if counts["waiting"] else []
+    if waits := _waits(counts["sojourn_ns"]):
+        more.append(f"waited {waits}")
+    return f"{line}  {'; '.join(more)}"
 
 
 def _waits(buckets: list[int]) -> str:

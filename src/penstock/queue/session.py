@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from penstock.kernel.load import Loaded
+    from penstock.queue.classes import ClassCounts
     from penstock.queue.generation import Generation
     from penstock.queue.statistics import Counts
 
@@ -243,7 +244,16 @@ class Queue:
             "dropped": {"packets": free.dropped, "bytes": free.dropped_bytes},
             "passed": {reason.name.lower(): int(self._passed[reason].sum()) for reason in Passed},
             "sojourn_ns": [int(number) for number in counts.sojourn],
+            "classes": self._classes(),
         }
+
+    def _classes(self) -> dict[str, Any]:
+        """What the scheduler's classes count; nothing if it has none."""
+        scheduler = self._schedulers.now.scheduler
+        if not scheduler.class_names:
+            return {}
+        found = zip(scheduler.class_names, self._schedulers.now.loaded[scheduler.class_counts], strict=True)
+        return {name: _of_class(counts) for name, counts in found}
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Do what another process asks for."""
@@ -285,3 +295,13 @@ def _checked(patience: int) -> int:
     if not 0 <= patience <= _LONGEST:
         raise KernelError(f"cannot leave packets to arrivals for {patience} ns: from 0 to {_LONGEST}")
     return patience
+
+
+def _of_class(counts: ClassCounts) -> dict[str, Any]:
+    ways = {"came": counts.came, "sent": counts.sent, "dropped": counts.dropped}
+    gone = counts.sent.packets + counts.dropped.packets
+    return {
+        **{name: {"packets": each.packets, "bytes": each.bytes} for name, each in ways.items()},
+        "waiting": counts.came.packets - gone,
+        "sojourn_ns": [int(number) for number in counts.sojourn],
+    }
