@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from enum import IntEnum
 
 from penstock.lang import XDP_PASS, PerCpuArray, Struct, Xdp, be16, be32, helpers, i32, sizeof, u32, u64
-from penstock.lang.helpers import FIB_SUCCESS, FibLookup
+from penstock.lang.helpers import FibLookup
 from penstock.net.ethernet import IPV4, IPV6, Ethernet, Link, network_layer
 from penstock.queue.gate import Gate
 from penstock.queue.hop import UNREADABLE, ask, rewrite
+from penstock.queue.routes import Routes
 from penstock.queue.vlans import ONE_TAG, Vlan, Vlans, header_length, write_tags
 
 
@@ -111,6 +112,7 @@ class Router:
         self.high, self.low = _halves(local)
         self.following = following
         self.vlans = vlans
+        self.routes = Routes()
 
     def forward(self, packet: Xdp) -> u32:
         """Return the XDP action for a frame."""
@@ -133,7 +135,7 @@ class Router:
         hops = ask(packet, kind, offset, route)
         if hops == UNREADABLE:
             return pass_on(Passed.NOT_IP)
-        if hops <= 1 or helpers.fib_lookup(packet, route, sizeof(FibLookup), 0) != FIB_SUCCESS:
+        if hops <= 1 or not self.routes.find(packet, route):
             return pass_on(Passed.NO_ROUTE)
         return self._leave(packet, kind, offset, route)
 
