@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -219,6 +220,13 @@ def test_two_on_one_interface(box: Box) -> None:
     process.communicate(timeout=20)
     with pytest.raises(LabError, match="no queue before"):
         box.ask("stats", box.target.name)
+
+
+def test_somebody_has_the_address(box: Box) -> None:
+    with box.m.enter(), socket.socket(socket.AF_UNIX) as other:
+        other.bind(f"\0penstock/queue/{box.target.index}")
+        assert f"cannot queue before {box.target.name}: another process has" in box.refused("fifo")
+    assert not xdp_programs(box.source)
 
 
 def test_an_interface_that_vanishes(box: Box) -> None:

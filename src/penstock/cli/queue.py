@@ -6,6 +6,7 @@ import inspect
 import json
 import select
 import signal
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -26,6 +27,9 @@ _LOOK: Final = 0.5
 
 _RATE: Final = {"rate": "bits_per_second", "burst": "burst", "overhead": "overhead", "mpu": "least"}
 """Fields of `Rate`, by option."""
+
+_TURN: Final = 0.0002
+"""Seconds that a thread may keep the interpreter: drains need it while a scheduler is compiled."""
 
 _DRAINS: Final = click.Choice(["sleep", "poll"])
 
@@ -256,6 +260,7 @@ def _run(scheduler: type[Scheduler], given: dict[str, Any]) -> None:
     from penstock.signals import Signals
 
     queues = _queues(scheduler, given)
+    sys.setswitchinterval(_TURN)
     with Signals(signal.SIGINT, signal.SIGTERM) as signals, Forwarder(*queues) as forwarder:
         begin_stream()
         lines = "\n".join(f"penstock: {line}" for line in forwarder.describe())

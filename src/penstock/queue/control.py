@@ -42,7 +42,9 @@ class Control:
             self._socket.bind(_address(ifindex))
         except OSError as error:
             self._socket.close()
-            raise KernelError(f"cannot queue before {interface}: process {_owner(ifindex)} does") from error
+            owner = _owner(ifindex)
+            who = f"process {owner} does" if owner else "another process has its address"
+            raise KernelError(f"cannot queue before {interface}: {who}") from error
         self._socket.listen()
         self._thread = threading.Thread(target=self._serve, name="control", daemon=True)
 
