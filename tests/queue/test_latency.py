@@ -64,7 +64,7 @@ def test_ecn_flows_are_marked_and_lose_nothing(box: Box, scheduler: type[Schedul
         host.sysctl("net.ipv4.tcp_ecn", 1)
     with (
         box.queue(scheduler, 20_000_000) as queue,
-        bulk(box.a, box.b, flows=4, seconds=2, version=version) as flow,
+        bulk(box.a, box.b, flows=4, seconds=1, version=version) as flow,
     ):
         assert flow.wait().failed == 0
         dropped = queue.statistics()["dropped"]["packets"]

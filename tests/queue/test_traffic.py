@@ -50,7 +50,7 @@ def test_udp_gets_what_the_link_carries(router: Box, bits_per_second: int) -> No
 
 def keeps_to(bits_per_second: int, queue: Queue) -> None:
     """See to it that the link's average is right, and what leaves in any 100 ms."""
-    samples = watch(queue, 1.2)
+    samples = watch(queue, 1)
     assert rate(samples[0], samples[-1]) == pytest.approx(bits_per_second, rel=0.01)
     assert min(rates(samples)) > 0.95 * bits_per_second
     assert max(rates(samples)) < 1.05 * bits_per_second
@@ -62,7 +62,7 @@ def test_small_packets_take_their_framing_too(router: Box, payload: int, on_the_
     link = Rate(10 * MBIT, **FRAMING)
 
     def right() -> None:
-        samples = watch(queue, 1.2)
+        samples = watch(queue, 1)
         packets, seconds = samples[-1].packets - samples[0].packets, samples[-1].time - samples[0].time
         assert packets * on_the_link * 8 / seconds == pytest.approx(10 * MBIT, rel=0.01)
 
@@ -76,7 +76,7 @@ def test_nothing_is_reordered_within_a_flow(box: Box, scheduler: type[Scheduler]
     """TCP itself tells: no segment comes before one that was sent sooner, where none is lost."""
     box.a.sysctl("net.ipv4.tcp_wmem", "4096 131072 262144")  # so all flows together fit into the queue
     with box.queue(scheduler, 500 * MBIT, slots=4000) as queue:
-        with bulk(box.a, box.b, flows=4, seconds=1.5) as transfer:
+        with bulk(box.a, box.b, flows=4, seconds=1) as transfer:
             transfer.wait()
         counts = queue.counts()
     assert counts.swapped.packets > 1000
