@@ -124,6 +124,25 @@ def test_both_directions(lab: Lab, how: str) -> None:
         _assert_rates([back, there], [5 * MBIT, 20 * MBIT])
 
 
+def test_a_source_feeds_the_queues_that_name_it(lab: Lab) -> None:
+    """What is to leave before another queue goes by the kernel's stack."""
+    star = Star(lab, "router", 4)
+    sources, targets = star.hosts[:2], star.hosts[2:]
+    for source in sources:
+        for target in targets:
+            ping(source, target, count=1)  # so that the kernel knows the neighbours
+    with star.m.enter():
+        queues = [Queue([star.names[n]], star.names[n + 2], Fifo, rate=Rate(10 * MBIT)) for n in range(2)]
+        with Forwarder(*queues):
+            for source in sources:
+                for target in targets:
+                    assert len(ping(source, target, count=3).rtts_ms) == 3
+            for queue in queues:
+                found = queue.statistics()
+                assert sum(found[name]["packets"] for name in SENT) == 3
+                assert found["passed"]["elsewhere"] == 6
+
+
 def test_each_has_an_address_and_totals_of_its_own(lab: Lab) -> None:
     star = Star(lab, "router", 3)
     sender, *receivers = star.hosts
