@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import penstock
+from penstock.errors import KernelError
 from penstock.lang import Tc, Xdp, tc, xdp
 
 if TYPE_CHECKING:
@@ -53,6 +54,21 @@ class Generation:
                 self.tune(name, options.get(name, scheduler.initial[value]))
             else:
                 self.options[name] = value
+
+    def parse(self, options: Mapping[str, str]) -> dict[str, int]:
+        """Return values for tunables. KernelError if an option cannot change, or a value is none."""
+        values: dict[str, int] = {}
+        for name, text in options.items():
+            option = self.scheduler.options.get(name)
+            if option is None or not option.tunable:
+                tunable = [each for each, found in self.scheduler.options.items() if found.tunable]
+                there = f"there are {', '.join(tunable)}" if tunable else "there are none"
+                raise KernelError(f"{type(self.scheduler).__name__} has no {name} that can change: {there}")
+            try:
+                values[name] = option.parse(text)
+            except ValueError as error:
+                raise KernelError(f"cannot change {name}: {error}") from error
+        return values
 
     def tune(self, name: str, value: int) -> None:
         """Set a tunable; one that no method reads is in no program, and needs no setting."""

@@ -200,26 +200,15 @@ class Queue:
 
         KernelError, and nothing is changed, if one of them is none that can change, or not such a value.
         """
-        scheduler = self._schedulers.now.scheduler
-        changes: dict[str, int] = {}
-        for name, text in options.items():
-            option = scheduler.options.get(name)
-            if option is None or not option.tunable:
-                tunable = [each for each, found in scheduler.options.items() if found.tunable]
-                there = f"there are {', '.join(tunable)}" if tunable else "there are none"
-                raise KernelError(f"{type(scheduler).__name__} has no {name} that can change: {there}")
-            try:
-                changes[name] = option.parse(text)
-            except ValueError as error:
-                raise KernelError(f"cannot change {name}: {error}") from error
         try:
             new = replace(self._rate, **rate)
         except ValueError as error:
             raise KernelError(f"cannot change the rate: {error}") from error
         waits = self._patience if patience is None else _checked(patience)
         with self._changing:
-            for name, value in changes.items():
-                self._schedulers.now.tune(name, value)
+            generation = self._schedulers.now
+            for name, value in generation.parse(options).items():
+                generation.tune(name, value)
             self._rate = new
             self._patience = self._loaded[self.egress.state].value.patience = waits
             link = self._loaded[self.egress.link.state].value
