@@ -7,9 +7,6 @@ from typing import TYPE_CHECKING, Final, cast
 from penstock.lang import Array, ArrayMap, Struct, Tc, Xdp, array, helpers, i32, u8, u32
 from penstock.queue.packets import Packets
 
-SHORTEST: Final = 14
-"""Bytes of an Ethernet header. No frame is shorter, but the verifier has to see that none is empty."""
-
 _HEADERS: Final = 63
 """How far into a frame the IP header may begin, behind tags: far less."""
 
@@ -38,10 +35,10 @@ class Frames:
 
     def keep(self, packet: Xdp, number: u32, length: u32) -> bool:
         """Copy a frame into a slot; False if it does not fit."""
-        slot = self.table.lookup(number)
-        if slot is None or length > self.size:
+        slot, size = self.table.lookup(number), _size(length)
+        if slot is None or size > self.size:
             return False
-        return helpers.xdp_load_bytes(packet, 0, slot, max(length, SHORTEST)) == 0
+        return helpers.xdp_load_bytes(packet, 0, slot, size) == 0
 
     def copy(self, number: u32, to: u32) -> None:
         """Give a slot the bytes of another."""
@@ -68,20 +65,28 @@ class Frames:
 
     def put(self, packet: Xdp, number: u32, length: u32, instead_of: u32) -> bool:
         """Overwrite a frame of `instead_of` bytes with a slot's; False if there is no room behind it."""
-        slot = self.table.lookup(number)
-        if slot is None or length > self.size:
+        slot, size = self.table.lookup(number), _size(length)
+        if slot is None or size > self.size:
             return False
         if length != instead_of and helpers.xdp_adjust_tail(packet, i32(length) - i32(instead_of)) != 0:
             return False
-        return helpers.xdp_store_bytes(packet, 0, slot, max(length, SHORTEST)) == 0
+        return helpers.xdp_store_bytes(packet, 0, slot, size) == 0
 
     def send(self, packet: Tc, number: u32, length: u32, ifindex: u32) -> bool:
         """Make a packet of a slot and send it; False if there is no memory for it, or no such interface."""
-        slot = self.table.lookup(number)
-        if slot is None or length > self.size:
+        slot, size = self.table.lookup(number), _size(length)
+        if slot is None or size > self.size:
             return False
         if helpers.skb_change_tail(packet, length) != 0:
             return False
-        if helpers.skb_store_bytes(packet, 0, slot, max(length, SHORTEST)) != 0:
+        if helpers.skb_store_bytes(packet, 0, slot, size) != 0:
             return False
         return helpers.clone_redirect(packet, ifindex) == 0
+
+
+def _size(length: u32) -> u32:
+    """A frame's length, in which also the verifier sees that it is not 0, and goes on to see it.
+
+    Before Linux 6.4 it forgets that of a number that was compared, and then copied by a 32-bit move.
+    """
+    return ((length - 1) & 0xFFFF) + 1
