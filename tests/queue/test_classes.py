@@ -83,7 +83,7 @@ def test_a_change_of_scheduler_begins_anew(lab: Lab) -> None:
         queue.set({}, {"bits_per_second": None})
         _wait_until_empty(queue)
         assert queue.statistics()["classes"]["cs5"]["sent"]["packets"] == 0
-        while queue._handover is not None:
+        while queue._schedulers.handover is not None:
             queue.check()
         queue.swap(Fifo, {})
         assert queue.statistics()["classes"] == {}

@@ -2,7 +2,7 @@
 
 Each sender is one flow. A packet carries its number, random octets and their checksum, so that the far end
 tells what is lost, what came twice, what overtook and what was changed on the way.
-PENSTOCK_STORM_SECONDS is how long each storm lasts.
+PENSTOCK_STORM_SECONDS is how long both storms last together.
 """
 
 from __future__ import annotations
@@ -50,7 +50,6 @@ from penstock.lang import (
 from penstock.net.ethernet import IPV4, Ethernet
 from penstock.net.ip import IPv4
 from penstock.net.udp import UDP
-from penstock.queue.link import Rate
 from penstock.queue.owner import ROOM
 from penstock.queue.session import LOSSES, SENT, Queue
 from penstock.schedulers.drr import Drr
@@ -59,7 +58,7 @@ from penstock.schedulers.fq_codel import FqCodel
 from tests.queue.free_slots import free_slots
 
 PENSTOCK = str(Path(sys.executable).with_name("penstock"))
-SECONDS = float(os.environ.get("PENSTOCK_STORM_SECONDS", "6"))
+SECONDS = float(os.environ.get("PENSTOCK_STORM_SECONDS", "60"))
 CPUS = sorted(os.sched_getaffinity(0))[:2]
 PORT = be16(9)
 LONGEST = 1456
@@ -294,12 +293,12 @@ def storm(lab: Lab, request: pytest.FixtureRequest) -> Storm:
     return Storm(lab, request.param)
 
 
-def test_nothing_is_lost_twice_or_changed(storm: Storm) -> None:
+def test_nothing_is_lost_twice_late_or_changed(storm: Storm) -> None:
     """Under a storm with statistics read, the scheduler swapped and the rate changed all the time."""
     names = [source.name for source in storm.sources]
     with storm.m.enter(), Queue(names, storm.target.name, Fifo, slots=500) as queue:
         with storm.blowing():
-            _change(queue, SECONDS)
+            _change(queue, SECONDS / 2)
         _until(lambda: queue.waiting() == 0)
         time.sleep(0.1)
         _slots_are_whole(queue)
@@ -308,25 +307,9 @@ def test_nothing_is_lost_twice_or_changed(storm: Storm) -> None:
     lost = sum(getattr(counts, name).packets for name in LOSSES) + told["dropped"]["packets"]
     assert storm.sent > 100_000
     assert max(sender.sent for sender in storm.senders) < MOST
-    assert storm.sink.total("corrupt") == storm.sink.total("again") == 0
+    assert storm.sink.total("corrupt") == storm.sink.total("again") == storm.sink.total("late") == 0
     assert storm.sink.total("received") == left - _dropped(storm.end)
     assert storm.sent == storm.sink.total("received") + lost + storm.lost_between()
-
-
-def test_order_is_kept_where_one_cpu_feeds_the_queue(lab: Lab) -> None:
-    """With several it is not yet: a redirected frame waits in its CPU's bulk queue until its poll ends."""
-    storm = Storm(lab, "router")
-    storm.senders = storm.senders[:1]
-    with storm.m.enter(), Queue([storm.sources[0].name], storm.target.name, Fifo, rate=Rate(10**9)) as queue:
-        with storm.blowing():
-            time.sleep(2)
-        _until(lambda: queue.waiting() == 0)
-        time.sleep(0.1)
-        counts = queue.counts()
-    assert counts.swapped.packets > 100
-    assert counts.drained.packets > 100
-    assert storm.sink.total("received") > 10_000
-    assert storm.sink.total("late") == storm.sink.total("again") == 0
 
 
 def _change(queue: Queue, seconds: float) -> None:
@@ -376,9 +359,9 @@ def test_killed_in_a_storm_it_leaves_packets_moving(storm: Storm) -> None:
         _until(lambda: storm.sink.total("received") > 1000)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        for _ in range(5):
+        for _ in range(3):
             before = [int(number) for number in storm.sink._seen.memory["received"]]
-            time.sleep(0.2)
+            time.sleep(1)
             after = storm.sink._seen.memory["received"]
             assert all(now - then > 100 for now, then in zip(after, before, strict=True))
     assert storm.sink.total("corrupt") == storm.sink.total("again") == 0
