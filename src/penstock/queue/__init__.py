@@ -15,13 +15,14 @@
 
 from penstock.queue.fifo import Fifos
 from penstock.queue.packet_pifo import PacketPifo
-from penstock.queue.packets import Packets, QueuedPacket
+from penstock.queue.packets import Ends, Packets, QueuedPacket
 from penstock.queue.pifo import Pifo
 from penstock.queue.scheduler import NEVER, Parameter, Scheduler, Tunable
 from penstock.units import count, duration, rate, size
 
 __all__ = [
     "NEVER",
+    "Ends",
     "Fifos",
     "PacketPifo",
     "Packets",

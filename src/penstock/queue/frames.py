@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, cast
 
-from penstock.lang import Array, ArrayMap, Struct, Tc, Xdp, array, helpers, i32, u8, u32
-from penstock.queue.packets import Packets
+from penstock.lang import Array, ArrayMap, Struct, Tc, Xdp, array, be64, helpers, i32, u8, u32, u64
+from penstock.net.ip import MAPPED
+from penstock.queue.packets import Ends, Packets, QueuedPacket
 
 _HEADERS: Final = 63
 """How far into a frame the IP header may begin, behind tags: far less."""
@@ -32,6 +33,7 @@ class Frames:
     def __init__(self, packets: Packets, size: int) -> None:
         self.size = size
         self.table = ArrayMap(_slot(size), packets.slots, name="frames")
+        packets.frames = self
 
     def keep(self, packet: Xdp, number: u32, length: u32) -> bool:
         """Copy a frame into a slot; False if it does not fit."""
@@ -45,6 +47,31 @@ class Frames:
         slot, other = self.table.lookup(number), self.table.lookup(to)
         if slot is not None and other is not None:
             other.octets = slot.octets
+
+    def addresses(self, packet: QueuedPacket, ends: Ends) -> bool:
+        """Read the addresses of a packet that waits; False if it is not IP."""
+        if packet.network == 0:
+            return False
+        at = u32(packet.network & _HEADERS)
+        if self._word(packet.slot, at) >> 60 == 6:
+            ends.source.high = be64(self._word(packet.slot, at + 8))
+            ends.source.low = be64(self._word(packet.slot, at + 16))
+            ends.destination.high = be64(self._word(packet.slot, at + 24))
+            ends.destination.low = be64(self._word(packet.slot, at + 32))
+            return True
+        both = self._word(packet.slot, at + 12)
+        ends.source.high, ends.destination.high = be64(0), be64(0)
+        ends.source.low, ends.destination.low = be64(MAPPED | both >> 32), be64(MAPPED | both & 0xFFFF_FFFF)
+        return True
+
+    def _word(self, number: u32, at: u32) -> u64:
+        """Eight octets of a frame."""
+        slot = self.table.lookup(number)
+        word: u64 = 0
+        if slot is not None:
+            for octet in range(8):
+                word = word << 8 | u64(slot.octets[at + u32(octet)])
+        return word
 
     def mark(self, number: u32, network: u32) -> None:
         """Say in a frame's IP header, at `network`, that it met congestion (RFC 3168)."""

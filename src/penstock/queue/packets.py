@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from penstock.lang import Array, ArrayMap, Global, Struct, array, be16, u8, u16, u32, u64
+from penstock.net.ip import Address
+
+if TYPE_CHECKING:
+    from penstock.queue.frames import Frames
 
 MAX_SLOTS: Final = 1 << 20
 NO_GENERATION: Final = 3
@@ -80,6 +84,13 @@ class QueuedPacket(Struct):
         self.flags = self.flags & 1 | generation << 1
 
 
+class Ends(Struct):
+    """The addresses of a packet; those of IPv4 are mapped into IPv6 (RFC 4291, 2.5.5.2)."""
+
+    source: Address
+    destination: Address
+
+
 class FreeSlots(Struct):
     """The packets that are free again, in a list. Beside it is counted what schedulers drop."""
 
@@ -106,10 +117,15 @@ class Packets:
         self.slots = capacity + spare
         self.table = ArrayMap(QueuedPacket, self.slots + 1, name="packets")
         self.free = Global(FreeSlots, name="free_slots")
+        self.frames: Frames | None = None
 
     def at(self, number: u32) -> QueuedPacket | None:
         """Return a packet by its number."""
         return self.table.lookup(number)
+
+    def addresses(self, packet: QueuedPacket, ends: Ends) -> bool:
+        """Read the addresses of a packet that waits; False if it is not IP."""
+        return self.frames.addresses(packet, ends) if self.frames is not None else False
 
     def take(self) -> QueuedPacket | None:
         """Return a packet that was free, to be filled in; None if all are in use."""

@@ -87,8 +87,12 @@ class FqCodel(Codel):
         self.turns = ArrayMap(Turn, self.queues, name="turns")
         self.active = Pifo(self.queues, window=64, name="active")
 
+    def queue_of(self, packet: QueuedPacket) -> u32:
+        """Return the number of the queue for a packet; what shares one is a flow."""
+        return packet.flow % self.queues
+
     def enqueue(self, packet: QueuedPacket, now: u64) -> bool:
-        number = packet.flow % self.queues
+        number = self.queue_of(packet)
         turn = self.turns.lookup(number)
         if turn is None or not self.waiting.append(packet, number):
             return False
