@@ -110,7 +110,7 @@ def compare(kernel: Kernel, models: Models) -> None:
 @given(
     st.lists(operations, max_size=200),
     st.tuples(*5 * [ranks]),
-    st.sampled_from([0, 2**44 - 5, 2**63, HIGHEST - 5]),
+    st.sampled_from([0, 2**32 - 5, 2**44 - 5, 2**52 - 5, 2**63, HIGHEST - 5]),
 )
 def test_any_operations(kernel, asked, some, pushes):
     kernel.empty(pushes=pushes)

@@ -78,7 +78,7 @@ def test_nonsense_is_survived():
             for state in kernel.states:
                 state["first"] = chance.integers(0, 2**64, dtype=np.uint64)
                 state["in_heap"] = chance.integers(0, 110)
-                state["heap"] = chance.integers(0, 2**64, len(state["heap"]), dtype=np.uint64)
+                state["heap"] = chance.integers(0, 2**32, len(state["heap"]), dtype=np.uint32)
                 state["buckets"]["head"] = chance.integers(0, 2**32, 64) * (chance.random(64) < 0.5) % 330
             kernel.nodes["following"] = chance.integers(0, 330, len(kernel.nodes))
             kernel.nodes["rank"] = chance.integers(0, 2**64, len(kernel.nodes), dtype=np.uint64)

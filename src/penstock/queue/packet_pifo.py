@@ -36,7 +36,7 @@ class PacketPifo(Ranked[QueuedPacket]):
         if state is None:
             return False
         packet.rank, packet.following = rank, 0
-        self.insert(state, packet.slot + 1, rank)
+        self.insert(state, group, packet.slot + 1, rank)
         return True
 
     def pop(self, group: u32 = 0) -> QueuedPacket | None:

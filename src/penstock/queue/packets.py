@@ -22,14 +22,14 @@ class QueuedPacket(Struct):
     """When it came: ns, CLOCK_MONOTONIC."""
     rank: u64
     """The last one it was enqueued with."""
-    user: Array[u64] = array(2)
-    """The scheduler's own."""
-    flow: u32
-    """Hash of the five-tuple, the same for all packets of a flow."""
     slot: u32
     """Its number: that of its bytes."""
     following: u32
     """In a list: the number of the next packet and one; 0 at the end."""
+    user: Array[u64] = array(2)
+    """The scheduler's own."""
+    flow: u32
+    """Hash of the five-tuple, the same for all packets of a flow."""
     short_length: u16
     """What `length` is kept in."""
     source_port: be16

@@ -54,7 +54,7 @@ class Pifo(Ranked[Item]):
         else:
             state.used += 1
         item.rank, item.value, item.following = rank, value, 0
-        self.insert(state, node, rank)
+        self.insert(state, group, node, rank)
         return True
 
     def pop(self, group: u32 = 0) -> Item | None:

@@ -32,7 +32,7 @@ class Node(Protocol):
 
     rank: u64
     following: u32
-    """In a bucket's list: the next one; 0 at the end."""
+    """In a bucket's list: the next one; 0 at the end. In the heap: the lower half of its push's number."""
 
 
 NodeT = TypeVar("NodeT", bound=Node)
@@ -63,15 +63,15 @@ class PifoState(Struct):
     if TYPE_CHECKING:
         words: Array[u64]
         buckets: Array[Bucket]
-        heap: Array[u64]
-        """The order of pushes, with the node in its lowest bits: 8 bytes, since the node knows its rank."""
+        heap: Array[u32]
+        """Numbers of nodes, which know their rank, below upper bits of their push's number."""
 
 
 def _state_type(window: int, capacity: int) -> type[PifoState]:
     class State(PifoState):
         words: Array[u64] = array(window // _WORD)
         buckets: Array[Bucket] = array(window)
-        heap: Array[u64] = array(capacity)
+        heap: Array[u32] = array(capacity)
 
     return State
 
@@ -119,7 +119,7 @@ class Ranked(Generic[NodeT]):
         state = self.states.lookup(group)
         return state.in_window + state.in_heap if state is not None else 0
 
-    def insert(self, state: PifoState, node: u32, rank: u64) -> None:
+    def insert(self, state: PifoState, group: u32, node: u32, rank: u64) -> None:
         """Add a node that has that rank, and 0 for what follows it."""
         step = rank >> self.shift
         inside = step >= state.first and step - state.first < self.window
@@ -128,7 +128,7 @@ class Ranked(Generic[NodeT]):
         if inside:
             self._append(state, u32(step) & self.bucket_mask, node)
         else:
-            self._push_heap(state, node)
+            self._push_heap(group, node, rank & self.step_mask)
 
     def first(self, state: PifoState) -> tuple[u32, u32]:
         """Return the first node, 0 if there is none, and the bucket that it is in, or IN_HEAP."""
@@ -136,7 +136,7 @@ class Ranked(Generic[NodeT]):
             return 0, 0
         bucket = self._first_bucket(state)
         if self._heap_is_first(state, bucket):
-            return u32(state.heap[0]) & self.node_mask, IN_HEAP
+            return (state.heap[0] & self.node_mask) + 1, IN_HEAP
         return state.buckets[bucket].head, bucket
 
     def remove(self, state: PifoState, group: u32, bucket: u32, following: u32) -> None:
@@ -187,13 +187,22 @@ class Ranked(Generic[NodeT]):
         if state.in_window == 0 or state.in_heap == 0:
             return state.in_window == 0
         ahead = u64((bucket - u32(state.first)) & self.bucket_mask)
-        return self._rank(state.heap[0]) <= state.first + ahead << self.shift
+        rank, _ = self._key(state.heap[0])
+        return rank <= state.first + ahead << self.shift
 
-    def _push_heap(self, state: PifoState, node: u32) -> None:
+    @global_subprogram
+    def _push_heap(self, group: u32, node: u32, rank: u64) -> u32:
         """Put a node into the heap, younger than all that have its rank."""
+        state = self.states.lookup(group)
+        entered = self.nodes.lookup(node - 1)
+        if state is None or entered is None:
+            return 0
         state.pushes += 1
         state.in_heap += 1
-        self._rise(state, state.in_heap - 1, state.pushes << self.node_bits | u64(node))
+        entered.following = u32(state.pushes)
+        entry = u32(state.pushes >> 32) << self.node_bits | node - 1
+        self._rise(state, state.in_heap - 1, entry, rank, state.pushes)
+        return 0
 
     @global_subprogram
     def _pop_heap(self, group: u32) -> u32:
@@ -212,34 +221,45 @@ class Ranked(Generic[NodeT]):
             if left >= state.in_heap:
                 break
             one, other = state.heap[left & self.heap_mask], state.heap[(left + 1) & self.heap_mask]
-            lower = left + u32(_is_before(self._rank(other), other, self._rank(one), one))
+            rank, push = self._key(one)
+            other_rank, other_push = self._key(other)
+            older = self._is_older(other_push, push)
+            lower = left + u32(older if other_rank == rank else _is_lower(other_rank, rank, 0))
             state.heap[gap & self.heap_mask] = state.heap[lower & self.heap_mask]
             gap = lower
-        self._rise(state, gap, state.heap[state.in_heap & self.heap_mask])
+        last = state.heap[state.in_heap & self.heap_mask]
+        rank, push = self._key(last)
+        self._rise(state, gap, last, rank, push)
         return 0
 
-    def _rise(self, state: PifoState, gap: u32, entry: u64) -> None:
+    def _rise(self, state: PifoState, gap: u32, entry: u32, rank: u64, push: u64) -> None:
         """Move a gap up to where an entry belongs, and fill it."""
-        rank = self._rank(entry)
         for _ in range(self.levels):
             above = state.heap[((gap - 1) >> 1) & self.heap_mask]
-            if gap == 0 or _is_before(rank, entry, self._rank(above), above) == 0:
+            above_rank, above_push = self._key(above)
+            if gap == 0 or _is_lower(rank, above_rank, self._is_older(push, above_push)) == 0:
                 break
             state.heap[gap & self.heap_mask] = above
             gap = (gap - 1) >> 1
         state.heap[gap & self.heap_mask] = entry
 
-    def _rank(self, entry: u64) -> u64:
-        """The lowest rank of the step of the node in an entry of the heap."""
-        node = self.nodes.lookup((u32(entry) & self.node_mask) - 1)
-        return node.rank & self.step_mask if node is not None else 0
+    def _key(self, entry: u32) -> tuple[u64, u64]:
+        """The lowest rank of the step of an entry's node, and the number of its push but for `node_bits`."""
+        node = self.nodes.lookup(entry & self.node_mask)
+        if node is None:
+            return 0, 0
+        return node.rank & self.step_mask, u64(entry >> self.node_bits) << 32 | u64(node.following)
+
+    def _is_older(self, push: u64, other_push: u64) -> u64:
+        """1 if the number of a push is before another's, else 0."""
+        return (push - other_push << self.node_bits) >> 63
 
 
-def _is_before(rank: u64, order: u64, other_rank: u64, other_order: u64) -> u64:
-    """1 if an entry comes before another, else 0: the borrow of a subtraction (Hacker's Delight, 2-16).
+def _is_lower(rank: u64, other_rank: u64, or_equal: u64) -> u64:
+    """1 if a rank is lower than another, or, if `or_equal` is 1, equal to it; else 0.
 
-    Data would mislead the prediction of a branch every second time, and have the verifier walk both ways.
+    It is the borrow of a subtraction (Hacker's Delight, 2-16). A branch would be predicted wrong every second
+    time, and have the verifier walk both ways.
     """
-    borrow = (order - other_order) >> 63
-    difference = rank - other_rank - borrow
+    difference = rank - other_rank - or_equal
     return (~rank & other_rank | ~(rank ^ other_rank) & difference) >> 63

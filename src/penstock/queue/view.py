@@ -41,7 +41,7 @@ class PifoView:
         in_window = first + (buckets - first) % self._window
         lengths = _lengths(self._nodes["following"])
         listed = lengths[np.minimum(heads[heads != 0], len(lengths) - 1)]
-        entries = (state["heap"][: state["in_heap"]] & self._node_mask) - np.uint64(1)
+        entries = state["heap"][: state["in_heap"]] & self._node_mask
         in_heap = self._nodes["rank"][np.minimum(entries, len(self._nodes) - 1)] >> self._shift
         ranks, which = np.unique(np.concatenate([in_window, in_heap]), return_inverse=True)
         counts = np.bincount(which, np.concatenate([listed, np.ones(len(in_heap))]), len(ranks))
