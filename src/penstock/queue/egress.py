@@ -233,18 +233,20 @@ class Egress:
                 self._admit(number, now)
         return 0
 
-    @global_subprogram
     def _room(self, now: u64) -> u32:
         """The number of a free slot and one; 0 if there is none, and the scheduler drops nothing for it."""
         entry = self.packets.take()
-        if entry is None:
-            dropped = self.scheduler.make_room(now)
-            if dropped is None:
-                return 0
-            count(self.statistics.counts.value.overflowed, dropped.length)
-            classes.dropped(self.scheduler.counts_of(dropped), dropped)
-            self.packets.give_back(dropped)
-            entry = self.packets.take()
+        return entry.slot + 1 if entry is not None else self._make_room(now)
+
+    @global_subprogram
+    def _make_room(self, now: u64) -> u32:
+        dropped = self.scheduler.make_room(now)
+        if dropped is None:
+            return 0
+        count(self.statistics.counts.value.overflowed, dropped.length)
+        classes.dropped(self.scheduler.counts_of(dropped), dropped)
+        self.packets.give_back(dropped)
+        entry = self.packets.take()
         return entry.slot + 1 if entry is not None else 0
 
     @global_subprogram
@@ -321,10 +323,12 @@ class Egress:
     def _done(self, now: u64) -> None:
         """Let go of the queue, and see to it that the drain looks after what waits."""
         state = self.state.value
-        due = self._due(now) if self.packets.waiting() != 0 else NEVER
-        if due < state.until:
-            state.until = due
-            self._wake()
+        # Nothing is due before the link is free: mostly the drain looks soon enough.
+        if self.packets.waiting() != 0 and self.link.free_at() + state.patience < state.until:
+            due = self._due(now)
+            if due < state.until:
+                state.until = due
+                self._wake()
         if self.owner.release():
             self._wake()
 
