@@ -19,6 +19,9 @@ MBIT = 1_000_000
 SLOTS = {10 * MBIT: 100, 100 * MBIT: 500, 1000 * MBIT: 5000}
 """At each rate, room for so much that the link is busy also while senders are kept from their CPU."""
 
+TCP_SHARE = 1448 / 1514
+"""Of a frame of 1500 bytes of IP with timestamps, what is TCP's payload."""
+
 FRAMING = {"overhead": 24, "least": 84}
 """What Ethernet adds, as tc's `overhead` and `mpu`."""
 
@@ -67,6 +70,25 @@ def test_small_packets_take_their_framing_too(router: Box, payload: int, on_the_
     with router.queue(Fifo, link, slots=200) as queue, router.datagrams(payload, 20_000):
         time.sleep(0.5)
         twice(right)
+
+
+def test_one_flow_at_one_gigabit(router: Box) -> None:
+    """By default, packets that arrive send as many as the drain at least, and TCP fills the link."""
+
+    def right() -> None:
+        with router.queue(Fifo, 1000 * MBIT) as queue:
+            flows = router.flows([0], 0.5, 2.5)
+            time.sleep(1)
+            before = queue.statistics()
+            (received,) = flows.bytes()
+            after = queue.statistics()
+        bypassed, swapped, drained = (
+            after[how]["packets"] - before[how]["packets"] for how in ("bypassed", "swapped", "drained")
+        )
+        assert received * 8 / 2 >= 0.95 * 1000 * MBIT * TCP_SHARE
+        assert bypassed + swapped >= drained
+
+    twice(right)
 
 
 def test_an_idle_queue_takes_no_cpu_time(router: Box) -> None:

@@ -227,7 +227,7 @@ def _run_command(name: str, scheduler: type[Scheduler]) -> click.Command:
         _option("mpu", "Bytes that it has there at least.", type=size, default="0"),
         _option("slots", "How many packets may wait.", type=click.IntRange(1, 1 << 20), default=1000),
         _option(
-            "patience", "How long overdue packets are left to those that arrive.", type=span, default="250us"
+            "patience", "How long overdue packets are left to those that arrive.", type=span, default="500us"
         ),
         _option("drain", "What sends when nothing arrives: see the guide.", type=_DRAINS, default="sleep"),
         _option(

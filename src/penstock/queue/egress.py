@@ -114,13 +114,12 @@ class Egress:
             state.until = now
             return
         self._absorb(now)
-        sent: u32 = 0
-        while sent < BATCH:
-            chosen = self._next(LANES, now)
+        left = now - min(now, state.patience >> 1)  # what is due later is still left to those that arrive
+        for _ in range(BATCH):
+            chosen = self._next(LANES, now) if self.link.is_free(left) else u32(0)
             if chosen == 0:
                 break
             self._send(packet, chosen - 1, now)
-            sent += 1
         state.until, state.where = self._due(now), self.lanes.where()
         if self.owner.release():
             state.until = now

@@ -47,7 +47,7 @@ LOSSES: Final = ("refused", "overflowed", "crowded", "failed")
 
 Draining = Literal["sleep", "poll"]
 
-PATIENCE: Final = 250_000
+PATIENCE: Final = 500_000
 """ns that an overdue packet is left to those that arrive, by default."""
 
 _LONGEST: Final = 10_000_000_000
