@@ -116,7 +116,7 @@ class Egress:
         self._absorb(now)
         left = now - min(now, state.patience >> 1)  # what is due later is still left to those that arrive
         for _ in range(BATCH):
-            chosen = self._next(LANES, now) if self.link.is_free(left) else u32(0)
+            chosen = self._next_to_drain(now) if self.link.is_free(left) else u32(0)
             if chosen == 0:
                 break
             self._send(packet, chosen - 1, now)
@@ -274,6 +274,10 @@ class Egress:
         return False
 
     @global_subprogram
+    def _next_to_drain(self, now: u64) -> u32:
+        """The same for the drain, whose loop the verifier could not follow through all of it."""
+        return self._next(u32(LANES), now)
+
     def _next(self, carrier: u32, now: u64) -> u32:
         """The number of the packet to send now, in a frame of that lane, and one; 0 if none is due."""
         if not self.link.is_free(now):
