@@ -101,7 +101,7 @@ class Egress:
             if not self._leave(packet, length, lane, now):
                 return XDP_DROP
             self._absorb(now)
-        chosen = self._next(lane, now) if self.state.value.polled == 0 else u32(0)
+        chosen = self._choose(lane, now) if self.state.value.polled == 0 else u32(0)
         action = self._swap(packet, own, chosen - 1, now) if chosen != 0 else u32(XDP_DROP)
         self._done(now)
         return action
@@ -116,7 +116,7 @@ class Egress:
         self._absorb(now)
         left = now - min(now, state.patience >> 1)  # what is due later is still left to those that arrive
         for _ in range(BATCH):
-            chosen = self._next_to_drain(now) if self.link.is_free(left) else u32(0)
+            chosen = self._call_next(LANES, now) if self.link.is_free(left) else u32(0)
             if chosen == 0:
                 break
             self._send(packet, chosen - 1, now)
@@ -136,7 +136,7 @@ class Egress:
         self._absorb(now)
         action = u32(XDP_DROP)
         carrier = u32(POLLER + self.generation)
-        chosen = self._next(carrier, now)
+        chosen = self._choose(carrier, now)
         entry = self.packets.at(chosen - 1) if chosen != 0 else None
         if entry is not None:
             self._mark(entry)
@@ -196,7 +196,9 @@ class Egress:
             count(self.statistics.counts.value.failed, length)
             self.packets.give_back(entry)
             return 0
-        return number if self._admit(number - 1, now) else 0
+        large = self.scheduler.is_large
+        admitted = self._call_admit(number - 1, now) if large else self._admit(number - 1, now)
+        return number if admitted else 0
 
     def _leave(self, packet: Xdp, length: u32, lane: u32, now: u64) -> bool:
         """Leave a frame to the owner. True: that one has gone meanwhile, and the caller owns the queue."""
@@ -229,7 +231,7 @@ class Egress:
                 self.owner.give(cpu, number)
             else:
                 self.owner.give(cpu, replacement - 1)
-                self._admit(number, now)
+                self._call_admit(number, now)
         return 0
 
     def _room(self, now: u64) -> u32:
@@ -249,6 +251,10 @@ class Egress:
         return entry.slot + 1 if entry is not None else 0
 
     @global_subprogram
+    def _call_admit(self, number: u32, now: u64) -> bool:
+        """The same by a call, at which the verifier looks once: in loops, or where there is much else."""
+        return self._admit(number, now)
+
     def _admit(self, number: u32, now: u64) -> bool:
         """Give a packet to the scheduler; False if it does not take it."""
         entry = self.packets.at(number)
@@ -273,10 +279,13 @@ class Egress:
         self.packets.give_back(entry)
         return False
 
+    def _choose(self, carrier: u32, now: u64) -> u32:
+        return self._call_next(carrier, now) if self.scheduler.is_large else self._next(carrier, now)
+
     @global_subprogram
-    def _next_to_drain(self, now: u64) -> u32:
-        """The same for the drain, whose loop the verifier could not follow through all of it."""
-        return self._next(u32(LANES), now)
+    def _call_next(self, carrier: u32, now: u64) -> u32:
+        """The same by a call."""
+        return self._next(carrier, now)
 
     def _next(self, carrier: u32, now: u64) -> u32:
         """The number of the packet to send now, in a frame of that lane, and one; 0 if none is due."""

@@ -24,6 +24,7 @@ class Handover(Scheduler):
     the old one, which would overtake one of its flow that waits in the new one.
     """
 
+    is_large = True  # two schedulers in one
     holds_back = True  # what arrives may not overtake what waits in the old one
 
     def __init__(self, old: Scheduler, new: Scheduler, generation: int) -> None:

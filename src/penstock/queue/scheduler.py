@@ -62,6 +62,9 @@ class Scheduler:
     holds_back: ClassVar[bool] = False
     """Whether packets may have to wait though the link is free: then none passes the scheduler by."""
 
+    is_large: ClassVar[bool] = False
+    """Whether the methods are called, not inlined: slower, but the verifier need not look so often."""
+
     class_names: ClassVar[Sequence[str]] = ()
     """Classes that are counted one by one: `enqueue` sets `packet.traffic_class` to a number of this list."""
 
