@@ -31,6 +31,15 @@ def test_json() -> None:
     assert results[1]["of_kernel"] is None
 
 
+def test_what_a_pifo_takes() -> None:
+    arguments = ["bench", "queue", "--cases", "queued_fifo,queued_random", "--sizes", "64", "--rounds", "1"]
+    ended = CliRunner().invoke(main, [*arguments, "--json"])
+    assert ended.exit_code == 0, ended.output
+    took = json.loads(ended.output)["push_pop_ns"]
+    assert took.keys() == {"queued_fifo", "queued_random"}
+    assert 1 < took["queued_fifo"] < took["queued_random"] < 500
+
+
 def test_no_such_case() -> None:
     ended = CliRunner().invoke(main, ["bench", "queue", "--cases", "fiffo", "--rounds", "1"])
     assert ended.exit_code == 1

@@ -191,10 +191,11 @@ def _measure(box: _Box, case: str) -> float:
             return box.flow()
     if case in ("drain", "poll"):
         return _drain(box, "sleep" if case == "drain" else "poll")
-    return _queued(box, _RANKS[case] if case in _RANKS else find(case))
+    return _queued(box, RANKS[case] if case in RANKS else find(case))
 
 
-_RANKS: Final = {"queued_fifo": FifoRanks, "queued_random": RandomRanks}
+RANKS: Final = {"queued_fifo": FifoRanks, "queued_random": RandomRanks}
+"""Cases in which every packet waits in a PIFO."""
 
 
 def _queued(box: _Box, scheduler: type[Scheduler]) -> float:

@@ -99,16 +99,25 @@ def rtt(*, as_json: bool, **given: Any) -> None:
 @click.option("--sizes", type=Numbers(60), default="64,1500", show_default=True, help="Bytes of a frame.")
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Measure so many times.")
 def queue(*, as_json: bool, cases: str | None, sizes: tuple[int, ...], rounds: int) -> None:
-    """Measure how many packets per second one core forwards, with a queue and without. Needs root."""
-    from penstock.bench.queue import BASICS, speeds
+    """Measure how many packets per second one core forwards, with a queue and without. Needs root.
+
+    What a PIFO takes to push and to pop is the kernel's own account of run time.
+    """
+    from penstock.bench.pifo import push_pop_ns
+    from penstock.bench.queue import BASICS, RANKS, speeds
     from penstock.queue.catalogue import names
 
-    measured = speeds(cases.split(",") if cases else [*BASICS, *names()], sizes, rounds)
+    chosen = cases.split(",") if cases else [*BASICS, *names()]
+    measured = speeds(chosen, sizes, rounds)
+    turns = ((case, push_pop_ns(ranks)) for case, ranks in RANKS.items() if case in chosen)
     if as_json:
-        click.echo(json.dumps({"results": [asdict(speed) for speed in measured]}, indent=2))
+        found = {"results": [asdict(speed) for speed in measured], "push_pop_ns": dict(turns)}
+        click.echo(json.dumps(found, indent=2))
         return
     for line in chain([SPEED_TITLES], map(_speed, measured)):
         click.echo(line)
+    for case, ns in turns:
+        click.echo(f"{case:18}{ns:6.0f} ns to push a packet and to pop one")
 
 
 def _speed(speed: Speed) -> str:
