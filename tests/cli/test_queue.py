@@ -164,7 +164,7 @@ def test_another_scheduler_takes_over(box: Box, tmp_path: Path) -> None:
     assert totals.failed == 0
     assert totals.bytes_sent * 8 / totals.seconds > 20_000_000
     time.sleep(0.5)
-    assert box.stats()["waiting"] == 0
+    assert box.stats()["waiting"] == {"packets": 0, "bytes": 0}
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=20)[1].endswith("0 left waiting\n")
 

@@ -23,6 +23,7 @@ EF = 46 << 2
 LOWER_EFFORT = 1 << 2
 SENT = 40
 """Packets of each class, more than there are slots."""
+FRAME = 14 + 20 + 8 + 500
 SLOW = Rate(1_000_000, burst=0)
 
 
@@ -46,25 +47,27 @@ def test_all_packets_of_a_class_are_counted(
     ping(a, b, count=1)
     with m.enter(), Queue([source.name], target.name, scheduler, rate=SLOW, slots=20) as queue:
         _send(a, b, EF, LOWER_EFFORT)
-        during = queue.statistics()["classes"]
+        during = queue.statistics()
         queue.set({}, {"bits_per_second": None})
         _wait_until_empty(queue)
         found = queue.statistics()
-    classes = {name: each for name, each in found["classes"].items() if each["came"]["packets"]}
+    classes = {name: each for name, each in found["classes"].items() if each["in"]["packets"]}
     assert set(classes) == {urgent, rest}
     for name, each in classes.items():
-        assert each["came"]["packets"] == each["sent"]["packets"] + each["dropped"]["packets"]
-        assert each["waiting"] == 0
-        assert sum(each["sojourn_ns"]) == each["sent"]["packets"]
-        assert during[name]["waiting"] > 0
+        assert each["waiting"] == {"packets": 0, "bytes": 0}
+        assert sum(each["sojourn_ns"]) == each["out"]["packets"]
+        assert during["classes"][name]["waiting"]["packets"] > 0
     for what in ("packets", "bytes"):
-        assert _total(classes, "sent", what) == found["swapped"][what] + found["drained"][what]
+        assert _total(classes, "out", what) == found["swapped"][what] + found["drained"][what]
+    assert found["in"]["packets"] == 2 * SENT
+    assert found["in"]["bytes"] == 2 * SENT * FRAME
+    assert during["waiting"]["bytes"] == during["waiting"]["packets"] * FRAME
     lost = sum(found[name]["packets"] for name in ("refused", "overflowed", "dropped"))
     # Some wait for nothing, and for some there is no room, and the scheduler drops none for them.
-    unseen = 2 * SENT - found["bypassed"]["packets"] - _total(classes, "came", "packets")
+    unseen = 2 * SENT - found["bypassed"]["packets"] - _total(classes, "in", "packets")
     assert lost == unseen + _total(classes, "dropped", "packets") > 0
     line = next(line for line in table(found).splitlines() if line.startswith(urgent))
-    assert f"{classes[urgent]['sent']['packets']} packets" in line
+    assert f"{classes[urgent]['out']['packets']} packets" in line
 
 
 def test_a_change_of_scheduler_begins_anew(lab: Lab) -> None:
@@ -78,11 +81,11 @@ def test_a_change_of_scheduler_begins_anew(lab: Lab) -> None:
         queue.swap(Stfq, {})
         _send(a, b, LOWER_EFFORT)
         classes = queue.statistics()["classes"]
-        assert {name for name, each in classes.items() if each["came"]["packets"]} == {"cs0"}
-        assert classes["cs0"]["waiting"] > 0
+        assert {name for name, each in classes.items() if each["in"]["packets"]} == {"cs0"}
+        assert classes["cs0"]["waiting"]["packets"] > 0
         queue.set({}, {"bits_per_second": None})
         _wait_until_empty(queue)
-        assert queue.statistics()["classes"]["cs5"]["sent"]["packets"] == 0
+        assert queue.statistics()["classes"]["cs5"]["out"]["packets"] == 0
         while queue._schedulers.handover is not None:
             queue.check()
         queue.swap(Fifo, {})

@@ -78,13 +78,13 @@ class Control:
             return
         request = json.loads(_line(connection))
         try:
-            reply = self._answer(request)
+            reply = json.dumps(self._answer(request))
         except PenstockError as error:
-            reply = {"error": str(error)}
+            reply = json.dumps({"error": str(error)})
         except Exception as error:  # noqa: BLE001  # whoever asked is told, and the queue goes on
             _log.exception("cannot answer %s", request)
-            reply = {"error": f"{type(error).__name__}: {error}"}
-        connection.sendall(json.dumps(reply).encode() + b"\n")
+            reply = json.dumps({"error": f"{type(error).__name__}: {error}"})
+        connection.sendall(reply.encode() + b"\n")
 
 
 def ask(ifindex: int, interface: str, request: dict[str, Any]) -> dict[str, Any]:

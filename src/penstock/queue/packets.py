@@ -104,6 +104,8 @@ class FreeSlots(Struct):
     dropped_bytes: u64
     of: Array[u32] = array(4)
     """How many wait in each generation of schedulers; the last counts nothing that matters."""
+    bytes_of: Array[u64] = array(4)
+    """Their bytes."""
 
 
 class Packets:
@@ -147,7 +149,9 @@ class Packets:
     def admit(self, packet: QueuedPacket, generation: u32) -> None:
         """Count a packet as waiting in the scheduler of a generation."""
         packet.generation = u8(generation)
-        self.free.value.of[generation & NO_GENERATION] += 1
+        free = self.free.value
+        free.of[generation & NO_GENERATION] += 1
+        free.bytes_of[generation & NO_GENERATION] += u64(packet.length)
 
     def waiting_of(self, generation: u32) -> u32:
         """Return how many wait in the scheduler of a generation."""
@@ -167,5 +171,6 @@ class Packets:
         """Let a packet's number be used for another."""
         free = self.free.value
         free.of[u32(packet.generation) & NO_GENERATION] -= 1
+        free.bytes_of[u32(packet.generation) & NO_GENERATION] -= u64(packet.length)
         packet.following, free.first = free.first, packet.slot + 1
         free.count += 1

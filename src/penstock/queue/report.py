@@ -18,19 +18,20 @@ def table(found: Found) -> str:
     """Return everything, a line each."""
     rate = f"{found['rate'] / 1e6:g} Mbit/s" if found["rate"] else "unlimited"
     options = " ".join(f"{name}={value}" for name, value in found["options"].items())
-    lines = [f"{found['scheduler']} {options}".rstrip(), f"rate {rate}, {found['waiting']} packets waiting"]
-    lines += [
-        f"{name:12}{found[name]['packets']:14,} packets{found[name]['bytes']:18,} bytes"
-        for name in (*SENT, *DROPS)
-    ]
+    lines = [f"{found['scheduler']} {options}".rstrip(), f"rate {rate}"]
+    lines += [_counted(name, found[name]) for name in ("in", "out", *SENT, *DROPS, "waiting")]
     passed = ", ".join(
         f"{number:,} {name.replace('_', ' ')}" for name, number in found["passed"].items() if number
     )
     lines.append(f"to the stack: {passed or 'none'}")
     if waits := _waits(found["sojourn_ns"]):
         lines.append(f"waited: {waits}")
-    lines += [_class(name, counts) for name, counts in found["classes"].items() if counts["came"]["packets"]]
+    lines += [_class(name, counts) for name, counts in found["classes"].items() if counts["in"]["packets"]]
     return "\n".join(lines)
+
+
+def _counted(name: str, counts: dict[str, int]) -> str:
+    return f"{name:12}{counts['packets']:14,} packets{counts['bytes']:18,} bytes"
 
 
 def totals(found: Found) -> str:
@@ -40,7 +41,8 @@ def totals(found: Found) -> str:
     drops = ", ".join(f"{number} {name}" for name, number in lost.items() if number)
     dropped = f"{sum(lost.values())} dropped ({drops})" if drops else "none dropped"
     ways = ", ".join(f"{number} {name}" for name, number in sent.items())
-    return f"{sum(sent.values())} packets sent ({ways}); {dropped}; {found['waiting']} left waiting"
+    waiting = found["waiting"]["packets"]
+    return f"{sum(sent.values())} packets sent ({ways}); {dropped}; {waiting} left waiting"
 
 
 def changes(before: Found, found: Found, seconds: float) -> str:
@@ -49,18 +51,18 @@ def changes(before: Found, found: Found, seconds: float) -> str:
     bits = 8 * sum(found[name]["bytes"] - before[name]["bytes"] for name in SENT)
     dropped = sum(new[name] for name in DROPS)
     ways = ", ".join(f"{new[name]:,} {name}" for name in SENT)
-    return f"{bits / seconds / 1e6:9.2f} Mbit/s  {ways}; {dropped:,} dropped; {found['waiting']:,} waiting"
+    waiting = found["waiting"]["packets"]
+    return f"{bits / seconds / 1e6:9.2f} Mbit/s  {ways}; {dropped:,} dropped; {waiting:,} waiting"
 
 
 def _class(name: str, counts: Found) -> str:
     """What one class of the scheduler counts."""
-    sent, dropped = counts["sent"], counts["dropped"]["packets"]
-    line = f"{name:12}{sent['packets']:14,} packets{sent['bytes']:18,} bytes"
+    dropped, waiting = counts["dropped"]["packets"], counts["waiting"]["packets"]
     more = [f"{dropped:,} dropped"] if dropped else []
-    more += [f"{counts['waiting']:,} waiting"] if counts["waiting"] else []
+    more += [f"{waiting:,} waiting"] if waiting else []
     if waits := _waits(counts["sojourn_ns"]):
         more.append(f"waited {waits}")
-    return f"{line}  {'; '.join(more)}"
+    return f"{_counted(name, counts['out'])}  {'; '.join(more)}"
 
 
 def _waits(buckets: list[int]) -> str:
@@ -74,5 +76,5 @@ def _waits(buckets: list[int]) -> str:
         while below + buckets[bucket] < share * total:
             below += buckets[bucket]
             bucket += 1
-        parts.append(f"{name} under {2**bucket / 1e6:.3g} ms")
+        parts.append(f"{name} under {2**bucket / 1e6:.3g} ms" if bucket else f"{name} not at all")
     return ", ".join(parts)

@@ -22,19 +22,19 @@ from penstock.queue.frames import Frames
 from penstock.queue.gate import Gate
 from penstock.queue.link import FRACTION, Rate
 from penstock.queue.owner import ROOM, cpus
-from penstock.queue.packets import Packets
+from penstock.queue.packets import NO_GENERATION, Packets
 from penstock.queue.poller import Poller
 from penstock.queue.scheduler import NEVER, Scheduler
 from penstock.queue.succession import Succession, set_up
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Generator, Iterable, Mapping, Sequence
     from types import TracebackType
 
     from penstock.kernel.load import Loaded
     from penstock.queue.classes import ClassCounts
     from penstock.queue.generation import Generation
-    from penstock.queue.statistics import Counts
+    from penstock.queue.statistics import Counts, Traffic
 
 FRAME: Final = 1536
 """Bytes of a slot: 1500 of IP, an Ethernet header, and room for tags."""
@@ -220,17 +220,22 @@ class Queue:
     def statistics(self) -> dict[str, Any]:
         """Return everything that is counted, and what it runs with, as plain numbers and texts."""
         counts = self.counts()
-        packets = {name: getattr(counts, name) for name in (*SENT, *LOSSES)}
         free = self._loaded[self.egress.packets.free].value
+        found = {name: _traffic(getattr(counts, name)) for name in (*SENT, *LOSSES)}
+        found["dropped"] = {"packets": int(free.dropped), "bytes": int(free.dropped_bytes)}
+        waiting = sum(int(free.bytes_of[each]) for each in range(NO_GENERATION))
+        backlog = {"packets": self.waiting(), "bytes": waiting}
+        out = _sum(found[name] for name in SENT)
         return {
             "scheduler": type(self._schedulers.now.scheduler).__name__,
             "options": self._schedulers.now.options,
             "rate": self._rate.bits_per_second,
             "drain": self._how,
             "patience": self._patience,
-            "waiting": free.used - free.count,
-            **{name: {"packets": each.packets, "bytes": each.bytes} for name, each in packets.items()},
-            "dropped": {"packets": free.dropped, "bytes": free.dropped_bytes},
+            "in": _sum([*found.values(), backlog]),
+            "out": out,
+            "waiting": backlog,
+            **found,
             "passed": {reason.name.lower(): int(self._passed[reason].sum()) for reason in Passed},
             "sojourn_ns": [int(number) for number in counts.sojourn],
             "classes": self._classes(),
@@ -286,11 +291,21 @@ def _checked(patience: int) -> int:
     return patience
 
 
+def _traffic(counts: Traffic) -> dict[str, int]:
+    return {"packets": counts.packets, "bytes": counts.bytes}
+
+
+def _sum(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    each = list(counts)
+    return {what: sum(one[what] for one in each) for what in ("packets", "bytes")}
+
+
 def _of_class(counts: ClassCounts) -> dict[str, Any]:
-    ways = {"came": counts.came, "sent": counts.sent, "dropped": counts.dropped}
-    gone = counts.sent.packets + counts.dropped.packets
+    came, out, dropped = map(_traffic, (counts.came, counts.sent, counts.dropped))
     return {
-        **{name: {"packets": each.packets, "bytes": each.bytes} for name, each in ways.items()},
-        "waiting": counts.came.packets - gone,
+        "in": came,
+        "out": out,
+        "dropped": dropped,
+        "waiting": {what: came[what] - out[what] - dropped[what] for what in came},
         "sojourn_ns": [int(number) for number in counts.sojourn],
     }
