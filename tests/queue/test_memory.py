@@ -17,6 +17,8 @@ from penstock.queue.session import FRAME
 from penstock.schedulers.carousel import Carousel
 from penstock.schedulers.edf import Edf
 from penstock.schedulers.fifo import Fifo
+from penstock.schedulers.fq_codel import FqCodel
+from penstock.schedulers.las import Las
 from penstock.schedulers.stfq import Stfq
 
 MOST = FRAME + 64
@@ -39,7 +41,7 @@ def memory(scheduler: type[Scheduler], slots: int) -> int:
         )
 
 
-@pytest.mark.parametrize("scheduler", [Fifo, Edf, Stfq, Carousel])
+@pytest.mark.parametrize("scheduler", [Fifo, Edf, Stfq, Carousel, FqCodel, Las])
 @pytest.mark.parametrize("slots", [1000, 8192, 8193])
 def test_each_slot_takes_64_bytes_more_at_most(scheduler: type[Scheduler], slots: int) -> None:
     """Besides its frame's; also where a PIFO has room for more, which takes a power of two."""

@@ -27,7 +27,7 @@ class Srpt(Scheduler):
 
     def setup(self) -> None:
         self.waiting = Fifos(self.packets, self.flows)
-        self.order = Pifo(self.packets.capacity, window=64, name="order")
+        self.order = Pifo(self.flows, window=64, name="order")
 
     def remaining(self, packet: QueuedPacket) -> u64:
         """Return what the flow of a packet that arrives has still to send, in any unit."""
