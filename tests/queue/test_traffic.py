@@ -58,6 +58,18 @@ def keeps_to(bits_per_second: int, queue: Queue) -> None:
     assert queue.counts().failed.packets == queue.counts().crowded.packets == 0
 
 
+def test_a_slow_link(router: Box) -> None:
+    """At 100 kbit/s few packets leave in 100 ms, so only the average can be right."""
+
+    def right() -> None:
+        samples = watch(queue, 4)
+        assert rate(samples[0], samples[-1]) == pytest.approx(100_000, rel=0.01)
+
+    with router.queue(Fifo, 100_000, slots=20) as queue, router.datagrams(100, 200):
+        time.sleep(0.5)
+        twice(right)
+
+
 @pytest.mark.parametrize(("payload", "on_the_link"), [(18, 84), (200, 242 + 24)])
 def test_small_packets_take_their_framing_too(router: Box, payload: int, on_the_link: int) -> None:
     link = Rate(10 * MBIT, **FRAMING)
