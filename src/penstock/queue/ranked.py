@@ -180,7 +180,8 @@ class Ranked(Generic[NodeT]):
             later = state.summary & (0xFFFF_FFFF_FFFF_FFFE << u64(word))
             word = lowest_bit(later if later != 0 else state.summary) & (self.bucket_mask >> 6)
             bits = state.words[word]
-        return (word << 6 | lowest_bit(bits)) & self.bucket_mask
+        # A sum: after `|` LLVM would see that no mask is needed, and the verifier of Linux 6.1 would not.
+        return ((word << 6) + lowest_bit(bits)) & self.bucket_mask
 
     def _heap_is_first(self, state: PifoState, bucket: u32) -> bool:
         """Whether the first node is the heap's; `bucket` is the window's first."""
