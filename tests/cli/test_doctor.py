@@ -9,14 +9,26 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from penstock.cli.doctor import RTT, uses
+from penstock.cli.doctor import QUEUE, RTT, uses
 from penstock.cli.main import main
 from penstock.compiler import compile_program
+from penstock.compiler.spec import ProgramSpec
 from penstock.kernel import features
 from penstock.kernel.features import FEATURES, Feature
+from penstock.lang import Tc, Xdp, be32, tc, xdp
 from penstock.lang.maps import MapKind
+from penstock.queue.egress import Egress
+from penstock.queue.forwarding import Router
+from penstock.queue.frames import Frames
+from penstock.queue.gate import Gate
+from penstock.queue.packets import Packets
+from penstock.queue.scheduler import Scheduler
+from penstock.queue.vlans import Vlan, Vlans
 from penstock.rtt.options import RttOptions
 from penstock.rtt.programs import rtt_programs
+from penstock.schedulers.fq_codel import FqCodel
+from penstock.schedulers.hpfq import Hpfq
+from penstock.schedulers.netem import Netem
 
 PENSTOCK = str(Path(sys.executable).with_name("penstock"))
 
@@ -29,7 +41,7 @@ def examine(*arguments: str) -> tuple[int, dict[str, Any]]:
 def test_this_machine_is_well() -> None:
     status, found = examine()
     assert status == 0
-    assert found["uses"][RTT] == {"ready": True, "missing": []}
+    assert found["uses"][RTT] == found["uses"][QUEUE] == {"ready": True, "missing": []}
     assert {feature["name"] for feature in found["features"]} == {feature.name for feature in FEATURES}
     assert all(feature["supported"] in (True, False) for feature in found["features"])
     assert all(found["capabilities"].values())
@@ -84,6 +96,35 @@ def test_the_programs_need_no_more_than_that(use: str, options: RttOptions) -> N
     hooks = programs.ethernet
     arriving = hooks.ingress_xdp if use.endswith("xdp") else hooks.ingress
     specs = [compile_program(program) for program in (arriving, hooks.egress, programs.sweep)]
+    _suffice(use, specs)
+
+
+@pytest.mark.parametrize("scheduler", [Hpfq, FqCodel, Netem])
+def test_queues_need_no_more_than_that(scheduler: type[Scheduler]) -> None:
+    packets = Packets(64, 64)
+    frames = Frames(packets, 1536)
+    egress = Egress(1, packets, frames, scheduler(packets))
+    tagged = Vlans({3: Vlan(port=1, outer=be32(0x8100_0005), inner=be32(0))})
+    router = Router(Gate(2, frames), [bytes(6)], vlans=tagged)
+
+    @xdp
+    def forward(packet: Xdp) -> int:
+        return router.forward(packet)
+
+    @xdp
+    def arrive(packet: Xdp) -> int:
+        return egress.arrive(packet)
+
+    @tc
+    def drain(packet: Tc) -> int:
+        egress.drain(packet)
+        return 0
+
+    _suffice(QUEUE, [compile_program(program) for program in (forward, arrive, drain)])
+
+
+def _suffice(use: str, specs: list[ProgramSpec]) -> None:
+    """See to it that a use names all that these programs need, and the newest of it by its version."""
     known = [feature for group in uses()[use][1] for feature in group]
     kinds = {spec.kind for program in specs for spec in program.maps}
     assert {features.MAPS[kind] for kind in kinds - {MapKind.ARRAY}} <= set(known)

@@ -14,8 +14,10 @@ from typing import Any
 
 import pytest
 
+import penstock
 from penstock.lab import Lab, bulk, ping
 from penstock.lab.namespace import LabError
+from penstock.lang import XDP_PASS, Xdp, xdp
 from tests.kernel.network import xdp_programs
 
 PENSTOCK = str(Path(sys.executable).with_name("penstock"))
@@ -191,8 +193,7 @@ def test_mistakes_in_a_file(box: Box, tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text(MINE.replace("0 - now * self.step", "now / 2"))
     errors = box.refused(str(path))
-    line = MINE.splitlines().index("        return self.waiting.push(packet, 0 - now * self.step)") + 1
-    assert f"{path}:{line}:" in errors
+    assert f"{path}:{_line('now * self.step')}:" in errors
     path.write_text(MINE.replace("class Mine(Scheduler)", "class Mine(Schedule)"))
     assert "cannot import" in box.refused(str(path), status=2)
     path.write_text("number = 1\n")
@@ -200,12 +201,46 @@ def test_mistakes_in_a_file(box: Box, tmp_path: Path) -> None:
     assert not xdp_programs(box.source)
 
 
+def test_bad_changes_change_nothing(box: Box, tmp_path: Path) -> None:
+    """A scheduler that does not compile does not take over, and is told by its line."""
+    path = tmp_path / "mine.py"
+    path.write_text(MINE.replace("0 - now * self.step", "now / 2"))
+    process = box.run("codel", "--rate", "30mbit")
+    before, target = box.stats(), box.target.name
+    asked = box.m.popen([PENSTOCK, "queue", "swap", target, str(path)], stderr=subprocess.PIPE)
+    assert f"{path}:{_line('now * self.step')}:" in asked.communicate(timeout=20)[1]
+    assert asked.returncode == 1
+    with pytest.raises(LabError, match="penstock: --rate: a rate of 0: it must be more than 0"):
+        box.ask("set", target, "--rate", "0", "target=3ms")
+    with pytest.raises(LabError, match="has no mtu that can change: there are target, interval"):
+        box.ask("set", target, "--rate", "10mbit", "mtu=9000")
+    after = box.stats()
+    assert [after[name] for name in ("scheduler", "rate", "options")] == [
+        "Codel",
+        30_000_000,
+        before["options"],
+    ]
+    assert len(ping(box.a, box.b, count=3).rtts_ms) == 3
+    process.send_signal(signal.SIGINT)
+    assert process.wait() == 0
+
+
+def _line(text: str) -> int:
+    """The number of the line of `MINE` that has this in it."""
+    return next(number for number, line in enumerate(MINE.splitlines(), 1) if text in line)
+
+
 def test_bad_input(box: Box) -> None:
-    assert "no scheduler fq_code: did you mean fq_codel" in box.refused("fq_code", status=2)
-    assert "a rate of 0: it must be more than 0" in box.refused("fifo", "--rate", "0", status=2)
+    unknown = box.refused("fq_code", status=2)
+    assert unknown.startswith("penstock: no scheduler fq_code: did you mean fq_codel")
+    assert unknown.count("\n") == 1
+    assert box.refused("fifo", "--rate", "0", status=2) == (
+        "penstock: --rate: a rate of 0: it must be more than 0\n"
+    )
     assert "No such option" in box.refused("fifo", "--quantum", "1500", status=2)
     assert "no interface pst-x" in box.refused("fifo", "--from", "pst-x")
     assert "'soon' is not a time" in box.refused("codel", "--target", "soon")
+    assert "from 1000 to" in box.refused("fifo", "--rate", "999")
     assert "cannot leave packets" in box.refused("fifo", "--patience", "20s")
     assert "2 --poll-cpu for 1 --to" in box.refused("fifo", "--poll-cpu", "0", "--poll-cpu", "1", status=2)
     assert not xdp_programs(box.source)
@@ -229,13 +264,30 @@ def test_somebody_has_the_address(box: Box) -> None:
     assert not xdp_programs(box.source)
 
 
-def test_an_interface_that_vanishes(box: Box) -> None:
+@pytest.mark.parametrize("which", ["source", "target"])
+def test_an_interface_that_vanishes(box: Box, which: str) -> None:
     process = box.run("fifo", "--rate", "10mbit")
-    box.m.netlink.link("del", index=box.target.index)
+    gone, other = (box.source, box.target) if which == "source" else (box.target, box.source)
+    box.m.netlink.link("del", index=gone.index)
     _, errors = process.communicate(timeout=20)
     assert process.returncode == 1
-    assert f"{box.target.name} has gone" in errors
-    assert not xdp_programs(box.source)
+    assert f"{gone.name} has gone" in errors
+    assert not xdp_programs(other)
+
+
+def test_the_xdp_program_of_somebody_else_stays(box: Box) -> None:
+    @xdp
+    def theirs(_packet: Xdp) -> int:
+        return XDP_PASS
+
+    with penstock.load(theirs) as loaded:
+        with box.m.enter():
+            loaded.attach_xdp(theirs, box.source.name)
+        before = xdp_programs(box.source)
+        errors = box.refused("fifo")
+        assert box.source.name in errors
+        assert errors.count("\n") == 1
+        assert xdp_programs(box.source) == before != set()
 
 
 def test_list(box: Box) -> None:

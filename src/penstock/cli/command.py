@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import Any
+from typing import IO, Any
 
 import click
 
@@ -40,6 +40,14 @@ class Command(click.Command):
             if _wants_json(ctx) and _STREAMING not in ctx.meta:
                 click.echo(json.dumps({"error": str(error)}))
             ctx.exit(1)
+
+
+class Refused(click.UsageError):
+    """A value on the command line that cannot be: one line on stderr says why, and exit status 2."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print it, without the usage, which is not what is wrong."""
+        click.echo(f"penstock: {self.format_message()}", file=file, err=True)
 
 
 def begin_stream() -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     Support = Mapping[Feature, bool | None]
 
 RTT: Final = "penstock rtt"
+QUEUE: Final = "penstock queue"
 _MARKS: Final = {True: ("yes", "green"), False: ("no", "red"), None: ("?", "yellow")}
 
 
@@ -78,6 +79,10 @@ def uses() -> dict[str, tuple[tuple[Capability, ...], tuple[Alternatives, ...]]]
         *hooks,
         *((each,) for each in others),
     )
+    tables = (MapKind.HASH, MapKind.PROG_ARRAY, MapKind.PERCPU_ARRAY, MapKind.RINGBUF)
+    parts = (f.XDP, f.XDP_LINKS, f.CHAINS, f.TC, f.XDP_BYTES)
+    language = (f.MAP_MEMORY, f.LOOPS, f.SUBPROGRAMS, f.FETCHING_ATOMICS, f.FOR_EACH)
+    queue = ((each,) for each in (*(f.MAPS[kind] for kind in tables), *parts, *language))
     rights = (Capability.BPF, Capability.NET_ADMIN, Capability.PERFMON)
     return {
         RTT: (rights, rtt),
@@ -87,6 +92,7 @@ def uses() -> dict[str, tuple[tuple[Capability, ...], tuple[Alternatives, ...]]]
             (*rtt, (f.MAPS[MapKind.PERCPU_HASH],), (f.MAPS[MapKind.ARRAY_OF_MAPS],)),
         ),
         f"{RTT} --no-local": (rights, (*rtt, (f.MAPS[MapKind.HASH],))),
+        QUEUE: (rights, tuple(queue)),
         "penstock bench": ((*rights, Capability.SYS_ADMIN), (*rtt, (f.RUN_STATISTICS,))),
     }
 

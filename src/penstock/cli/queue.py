@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from penstock import units
-from penstock.cli.command import Command, begin_stream
+from penstock.cli.command import Command, Refused, begin_stream
 from penstock.cli.values import complete_interface
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ class Parsed(click.ParamType[int]):
         try:
             return self._parse(value)
         except ValueError as error:
-            self.fail(str(error), param, ctx)
+            name = param.opts[0] if param is not None else self.name
+            raise Refused(f"{name}: {error}", ctx) from error
 
 
 def _link_rate(text: str) -> int:
@@ -78,7 +79,7 @@ class Schedulers(click.Group):
         try:
             return _run_command(cmd_name, find(cmd_name))
         except SchedulerError as error:
-            raise click.UsageError(str(error), ctx) from error
+            raise Refused(str(error), ctx) from error
 
 
 @click.group()
@@ -86,7 +87,7 @@ def command() -> None:
     """Queue, schedule and shape the packets that this host forwards, in XDP."""
 
 
-@command.group(cls=Schedulers, subcommand_metavar="SCHEDULER --from IFACE... --to IFACE [OPTIONS]")
+@command.group(cls=Schedulers, subcommand_metavar="SCHEDULER --from IFACE... --to IFACE... [OPTIONS]")
 def run() -> None:
     """Forward packets by XDP and have them wait where the link is slower. Ctrl-C ends it, with totals.
 
@@ -235,7 +236,7 @@ def _run_command(name: str, scheduler: type[Scheduler]) -> click.Command:
         ),
     ]
     own = [
-        _option(_flag(key), each.help, name=_OWN + key, default=each.default)
+        _option(_flag(key), f"{each.help[:1].upper()}{each.help[1:]}.", name=_OWN + key, default=each.default)
         for key, each in scheduler.options.items()
     ]
     if twice := {opt for option in common for opt in option.opts} & {

@@ -275,6 +275,7 @@ FOR_EACH: Final = Feature("map iteration in programs", "for_each", (5, 13), _hel
 LOOP_CALLS: Final = Feature("loops of calls", "helpers.loop", (5, 17), _helper(181))
 TIMERS: Final = Feature("timers", "programs that run by themselves", (5, 15), _helper(169))
 CHAINS: Final = Feature("tail calls in functions", "XDP programs in a chain", (5, 10), _chain)
+XDP_BYTES: Final = Feature("XDP byte copies", "packets in and out of queues", (5, 18), _helper(189))
 TCX: Final = Feature("TCX", "tc programs that go with their process", (6, 6), _tcx)
 CLSACT: Final = Feature("clsact", "tc programs where there is no TCX", (4, 5), _elsewhere(_clsact))
 
@@ -296,6 +297,7 @@ FEATURES: Final = (
     SYSCALL,
     TIMERS,
     LOOP_CALLS,
+    XDP_BYTES,
     TCX,
     CLSACT,
 )
