@@ -129,6 +129,24 @@ def test_run_stats_set_and_totals(box: Box) -> None:
     assert len(ping(box.a, box.b, count=2).rtts_ms) == 2
 
 
+def test_live(box: Box) -> None:
+    """After the table a line for each second, until Ctrl-C."""
+    process = box.run("fifo", "--rate", "10mbit")
+    looking = box.m.popen([PENSTOCK, "queue", "stats", box.target.name, "--live"], stdout=subprocess.PIPE)
+    assert looking.stdout is not None
+    table = [looking.stdout.readline() for _ in range(14)]
+    assert table[0] == "Fifo\n"
+    with bulk(box.a, box.b, flows=4, seconds=5):
+        told = [looking.stdout.readline() for _ in range(3)]
+    rates = [float(line.partition(" Mbit/s  ")[0]) for line in told]
+    assert rates[-1] == pytest.approx(10, rel=0.1)
+    assert all(" swapped, " in line and " dropped; " in line and " waiting\n" in line for line in told)
+    looking.send_signal(signal.SIGINT)
+    assert looking.wait() == 0
+    process.send_signal(signal.SIGINT)
+    assert process.wait() == 0
+
+
 def test_a_limit_and_the_patience_may_change(box: Box) -> None:
     process = box.run("fifo", "--rate", "8mbit", "--patience", "1ms")
     with bulk(box.a, box.b, flows=2, seconds=20):
@@ -145,6 +163,33 @@ def test_a_limit_and_the_patience_may_change(box: Box) -> None:
         box.ask("set", box.target.name, "--patience", "20s")
     process.send_signal(signal.SIGINT)
     assert process.wait() == 0
+
+
+def test_framing_and_the_drain_may_change(box: Box) -> None:
+    """With as much overhead as a packet is long, half as much gets through."""
+    overhead = ["--overhead", "1514", "--mpu", "1600", "--burst", "2ms"]
+    process = box.run("fifo", "--rate", "20mbit", *overhead)
+    with bulk(box.a, box.b, flows=4, seconds=20):
+        time.sleep(1)
+        assert _rate(box) == pytest.approx(10_000_000, rel=0.2)
+        box.ask("set", box.target.name, "--overhead", "0", "--mpu", "0", "--burst", "1ms", "--drain", "poll")
+        time.sleep(0.5)
+        assert _rate(box) == pytest.approx(20_000_000, rel=0.2)
+        assert box.stats()["drain"] == "poll"
+    process.send_signal(signal.SIGINT)
+    assert process.wait() == 0
+
+
+def _rate(box: Box) -> float:
+    """Bits per second that leave; to ask takes some tenths of a second, within which the answer was true."""
+    found: list[tuple[float, int]] = []
+    for wait in (2, 0):
+        start = time.monotonic()
+        counted = box.stats()["out"]["bytes"]
+        found.append(((start + time.monotonic()) / 2, counted))
+        time.sleep(wait)
+    (start, before), (end, after) = found
+    return (after - before) * 8 / (end - start)
 
 
 def test_another_scheduler_takes_over(box: Box, tmp_path: Path) -> None:

@@ -90,6 +90,8 @@ def test_what_a_router_leaves_to_the_stack(lab: Lab) -> None:
     assert way.passes("no_route", way.frame(station, far, hops=1))
     assert way.passes("no_route", way.frame(station, "192.0.2.1"))
     assert way.passes("no_route", way.frame(station, way.m.address()))
+    nobody = str(IPv4Address(far) + 70)  # whose Ethernet address the stack asks for, in vain
+    assert way.passes("no_route", way.frame(station, nobody))
     assert way.passes("elsewhere", way.frame(station, way.a.address()))
     assert way.passes("other_host", way.frame(STRANGER, far))
 

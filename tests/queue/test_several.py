@@ -16,6 +16,7 @@ import pytest
 
 from penstock.errors import KernelError
 from penstock.lab import Host, Interface, Lab, bulk, ping
+from penstock.lab.namespace import LabError
 from penstock.queue.forwarder import Forwarder
 from penstock.queue.link import Rate
 from penstock.queue.session import SENT, Queue
@@ -185,6 +186,26 @@ def test_an_interface_that_vanishes_ends_them_all(lab: Lab) -> None:
     assert process.returncode == 1
     assert f"{targets[1]} has gone" in errors
     assert not xdp_programs(star.ports[0])
+
+
+def test_a_source_gives_its_packets_to_one_process(lab: Lab) -> None:
+    """A second one is told who is there, and leaves nothing; the first goes on."""
+    star = Star(lab, "router", 3)
+    source, *targets = star.names
+    process = star.run("fifo", "--from", source, "--to", targets[0])
+    command = [PENSTOCK, "queue", "run", "fifo", "--from", source, "--to", targets[1]]
+    second = star.m.popen(command, stderr=subprocess.PIPE)
+    _, errors = second.communicate(timeout=20)
+    assert second.returncode == 1
+    assert "another penstock forwards there; end that first" in errors
+    assert f"({process.pid})" in errors
+    assert errors.count("\n") == 1
+    with pytest.raises(LabError, match=f"no queue before {targets[1]}"):
+        star.stats(2)
+    assert len(ping(*star.hosts[:2], count=3).rtts_ms) == 3
+    assert star.stats(1)["out"]["packets"] >= 2
+    process.send_signal(signal.SIGINT)
+    assert process.wait() == 0
 
 
 def test_what_cannot_be(lab: Lab) -> None:
