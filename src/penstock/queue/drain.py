@@ -53,6 +53,7 @@ class Drain:
     def run_by(self, program: Program) -> None:
         """Run another program from now on."""
         self._drain = program.repeated(_PACKET)
+        self.look()  # that has run it once, and said when it looks next, unknown to the thread
 
     def start(self) -> None:
         """Start the thread, in the network namespace of the calling one."""

@@ -146,6 +146,7 @@ class Queue:
             before.stop()
             self._how = how
             self._plan()
+            self._drain.look()  # the one before may have left some to those that look next
 
     def _start_drain(self, how: Draining) -> Drain | Poller:
         if how == "poll":
