@@ -96,9 +96,12 @@ def test_duplicates_are_the_same_bytes(router: Box) -> None:
         output = router.a.run(["ping", "-c", "5", "-i", "0.05", "-p", "5a", router.b.address()])
         time.sleep(0.1)
         sent = queue.counts().drained.packets + queue.counts().swapped.packets
+        used = queue._loaded[queue.egress.packets.free].value.used
+        lanes = queue._loaded[queue.egress.packets.table].memory["lane"][:used]
     found = re.search(r"(\d+) packets transmitted, .*\+(\d+) duplicates, 0% packet loss", output)
     assert found is not None, output
     assert sent == 2 * int(found[1])
+    assert len(set(lanes)) == 1, "a copy has its lane, too"
     assert int(found[2]) >= int(found[1]) - 1, "ping does not wait for the last one"
     assert "wrong" not in output
 

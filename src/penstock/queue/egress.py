@@ -22,7 +22,7 @@ from penstock.lang import (
 from penstock.queue import classes
 from penstock.queue.classify import describe
 from penstock.queue.frames import Frames
-from penstock.queue.lanes import LANES, POLLER, Lanes, lane_of
+from penstock.queue.lanes import DRAIN, POLLER, Lanes, carrier_of, lane_of
 from penstock.queue.link import Link
 from penstock.queue.owner import Owner
 from penstock.queue.packets import NO_GENERATION, Packets, QueuedPacket
@@ -67,6 +67,7 @@ class Egress:
         self.frames = frames
         self.scheduler = scheduler
         self.generation = 0
+        self.carrier = POLLER
         self.owner = Owner()
         self.lanes = Lanes(packets)
         self.link = Link()
@@ -76,6 +77,7 @@ class Egress:
 
     def run_by(self, scheduler: Scheduler, generation: int) -> Egress:
         """Return the same queue with another scheduler, in which packets are of that generation."""
+        self.carrier += 1  # two that poll may run at once, also of one generation
         other = copy(self)
         other.scheduler = scheduler
         other.generation = generation
@@ -86,22 +88,22 @@ class Egress:
 
         If a packet is due, it leaves in this frame: so arrivals clock departures, and frames cost nothing.
         """
-        length, lane, own = packet.length, lane_of(packet), u32(0)
+        length, carrier, own = packet.length, carrier_of(packet), u32(0)
         if self.owner.acquire():
-            alone = self._is_alone(lane)
+            alone = self._is_alone(carrier)
             # To read the clock takes longer than all else that a packet needs which passes by.
             now = u64(0) if alone and self.link.is_unlimited() else helpers.ktime_get_ns()
             if alone and self.link.is_free(now):
-                return self._pass_by(lane, length, now)
+                return self._pass_by(carrier, length, now)
             if self.owner.has_staged():
                 self._absorb(now)
-            own = self._keep(packet, length, lane, now)
+            own = self._keep(packet, length, lane_of(carrier), now)
         else:
             now = helpers.ktime_get_ns()
-            if not self._leave(packet, length, lane, now):
+            if not self._leave(packet, length, lane_of(carrier), now):
                 return XDP_DROP
             self._absorb(now)
-        chosen = self._choose(lane, now) if self.state.value.polled == 0 else u32(0)
+        chosen = self._choose(carrier, now) if self.state.value.polled == 0 else u32(0)
         action = self._swap(packet, own, chosen - 1, now) if chosen != 0 else u32(XDP_DROP)
         self._done(now)
         return action
@@ -116,7 +118,7 @@ class Egress:
         self._absorb(now)
         left = now - min(now, state.patience >> 1)  # what is due later is still left to those that arrive
         for _ in range(BATCH):
-            chosen = self._call_next(LANES, now) if self.link.is_free(left) else u32(0)
+            chosen = self._call_next(DRAIN, now) if self.link.is_free(left) else u32(0)
             if chosen == 0:
                 break
             self._send(packet, chosen - 1, now)
@@ -135,7 +137,7 @@ class Egress:
             return XDP_DROP
         self._absorb(now)
         action = u32(XDP_DROP)
-        carrier = u32(POLLER + self.generation)
+        carrier = u32(self.carrier)
         chosen = self._choose(carrier, now)
         entry = self.packets.at(chosen - 1) if chosen != 0 else None
         if entry is not None:
@@ -166,17 +168,17 @@ class Egress:
         self.statistics.left(how, entry.length, sojourn)
         classes.sent(self.scheduler.counts_of(entry), entry, sojourn)
 
-    def _is_alone(self, lane: u32) -> bool:
+    def _is_alone(self, carrier: u32) -> bool:
         """Whether a packet has none to wait for, but for the link."""
         if self.scheduler.holds_back or self.packets.waiting() != 0 or self.owner.has_staged():
             return False
         return self.state.value.polled == 0 and self.lanes.may_leave(
-            lane, lane, helpers.get_smp_processor_id()
+            lane_of(carrier), carrier, helpers.get_smp_processor_id()
         )
 
-    def _pass_by(self, lane: u32, length: u32, now: u64) -> u32:
+    def _pass_by(self, carrier: u32, length: u32, now: u64) -> u32:
         """Send a packet that waits for nothing, in its own frame; return the XDP action."""
-        self.lanes.redirected(lane, lane, helpers.get_smp_processor_id())
+        self.lanes.redirected(lane_of(carrier), carrier, helpers.get_smp_processor_id())
         self.link.send(length, now, now)
         count(self.statistics.counts.value.bypassed, length)
         if self.owner.release():
@@ -288,7 +290,7 @@ class Egress:
         return self._next(carrier, now)
 
     def _next(self, carrier: u32, now: u64) -> u32:
-        """The number of the packet to send now, in a frame of that lane, and one; 0 if none is due."""
+        """The number of the packet to send now, in a frame of that carrier, and one; 0 if none is due."""
         if not self.link.is_free(now):
             return 0
         cpu = helpers.get_smp_processor_id()
@@ -299,7 +301,7 @@ class Egress:
             entry = self.scheduler.dequeue(now) if not self.lanes.is_full() else None
             if entry is None:
                 return 0
-            if self.lanes.may_leave(u32(entry.lane), carrier, cpu):
+            if self.lanes.comes_next(u32(entry.lane), carrier, cpu):
                 return entry.slot + 1
             self.lanes.park(entry)
         return 0
@@ -314,7 +316,7 @@ class Egress:
         if not same and not self.frames.put(packet, number, entry.length, packet.length):
             self.lanes.put_back(entry)
             return XDP_DROP
-        return self._leaves(entry, self.statistics.counts.value.swapped, lane_of(packet), now)
+        return self._leaves(entry, self.statistics.counts.value.swapped, carrier_of(packet), now)
 
     def _send(self, packet: Tc, number: u32, now: u64) -> None:
         """Send a packet in one of the drain's."""

@@ -18,8 +18,11 @@ from penstock.queue.packets import Packets, QueuedPacket
 LANES: Final = 64
 """A receive queue of an interface has one; some may share it."""
 
-POLLER: Final = LANES
-"""What the drain that polls sends in."""
+DRAIN: Final = 0
+"""The carrier of what the drain sends: no frame's."""
+
+POLLER: Final = 1
+"""The first of those of drains that poll: each has its own, of which no frame has one either."""
 
 SETTLED: Final = 3
 """Ticks of the kernel's after which a redirected frame has left its CPU: 2 ms at least, at 1000 Hz. A poll of
@@ -37,7 +40,7 @@ class Lane(Struct):
     cpu: u32
     """By which CPU."""
     carrier: u32
-    """In a frame of which lane."""
+    """In a frame of which carrier."""
     head: u32
     """Number of the first packet that is parked, and one; 0 if none is."""
     tail: u32
@@ -53,9 +56,14 @@ class Parking(Struct):
     lanes: Array[Lane] = array(LANES)
 
 
-def lane_of(packet: Xdp) -> u32:
+def carrier_of(packet: Xdp) -> u32:
+    """Return which receive queue a frame came by, all of which are polled one after the other."""
+    return packet.ifindex << 16 | packet.rx_queue
+
+
+def lane_of(carrier: u32) -> u32:
     """Return the lane of a frame that arrives: packets of a flow arrive by one receive queue."""
-    return (packet.ifindex * 17 + packet.rx_queue) & (LANES - 1)
+    return ((carrier >> 16) * 17 + carrier) & (LANES - 1)
 
 
 class Lanes:
@@ -69,6 +77,10 @@ class Lanes:
         """Whether a packet of a lane, sent by a CPU in a frame of `carrier`, comes after all before it."""
         last = self.parking.value.lanes[lane & (LANES - 1)]
         return last.cpu == cpu or last.carrier == carrier or helpers.jiffies64() - last.sent >= SETTLED
+
+    def comes_next(self, lane: u32, carrier: u32, cpu: u32) -> bool:
+        """Whether it may, and none is parked before it: the clock may have ticked since that was asked."""
+        return self.parking.value.lanes[lane & (LANES - 1)].head == 0 and self.may_leave(lane, carrier, cpu)
 
     def redirected(self, lane: u32, carrier: u32, cpu: u32) -> None:
         """Note that a packet of a lane leaves in a frame of `carrier`."""

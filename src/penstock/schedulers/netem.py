@@ -88,6 +88,7 @@ class Netem(Scheduler):
         copy.arrival, copy.flow, copy.length, copy.network = now, packet.flow, packet.length, packet.network
         copy.source_port, copy.destination_port = packet.source_port, packet.destination_port
         copy.protocol, copy.tos, copy.traffic_class = packet.protocol, packet.tos, packet.traffic_class
+        copy.lane = packet.lane
         if self._send(copy, now):
             self.copied.value = copy.slot + 1
         else:
