@@ -15,6 +15,12 @@ _SCALE: Final = 24
 LATE: Final = 4_000_000
 """ns: so much time in which packets waited, though the link was free, is made up for."""
 
+SHORTEST: Final = 30
+"""Bytes: no frame counts as less, so none is shorter than what a negative overhead takes off."""
+
+MOST: Final = 4096
+"""Bytes of overhead, or that each packet takes: at the slowest rate 64 bits hold the time of a full slot."""
+
 SLOWEST: Final = 1000
 FASTEST: Final = 10**13
 """Bits per second."""
@@ -50,7 +56,7 @@ class Rate:
         rate = self.bits_per_second
         if rate is not None and not SLOWEST <= rate <= FASTEST:
             raise ValueError(f"a rate of {rate} bit/s: from {SLOWEST} to {FASTEST}")
-        for name, least, most in (("burst", 0, 10**10), ("overhead", -30, 10_000), ("least", 0, 1 << 16)):
+        for name, least, most in (("burst", 0, 10**10), ("overhead", -SHORTEST, MOST), ("least", 0, MOST)):
             if not least <= (value := getattr(self, name)) <= most:
                 raise ValueError(f"a value of {value} for {name}: from {least} to {most}")
 
@@ -88,7 +94,7 @@ class Link:
         link = self.state.value
         if self.is_unlimited():
             return
-        size = max(length + link.overhead, link.least)
+        size = max(max(length, SHORTEST) + link.overhead, link.least)
         since = max(arrival, now - min(now, LATE)) << FRACTION
         earliest = since - min(link.burst, since)
         link.ready = max(link.ready, earliest) + (u64(size) * link.per_byte >> _SCALE)
