@@ -108,32 +108,45 @@ def test_duplicates_are_the_same_bytes(router: Box) -> None:
 
 def test_beside_penstock_rtt(router: Box) -> None:
     """Whoever is started first, both see every packet, and each may end alone."""
-    rtt = [
-        PENSTOCK,
-        "rtt",
-        router.source.name,
-        "--ingress",
-        "xdp",
-        "--rate-limit",
-        "0",
-        "--include-syn",
-        "-f",
-        "jsonl",
-    ]
     for rtt_first in (True, False):
         with contextlib.ExitStack() as running:
             if not rtt_first:
                 running.enter_context(router.queue(Fifo, 50_000_000))
-            measuring = router.m.popen(rtt, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-            assert measuring.stderr is not None
-            assert "measuring on" in measuring.stderr.readline()
+            measuring = _measure(router)
             if rtt_first:
                 running.enter_context(router.queue(Fifo, 50_000_000))
             assert len(ping(router.a, router.b, count=5).rtts_ms) == 5
-            measuring.send_signal(signal.SIGINT)
-            _, errors = measuring.communicate(timeout=20)
-            packets = re.search(r"RTTs of (\d+) packets", errors)
-            assert packets is not None
-            assert int(packets[1]) >= 10
+            assert _measured(measuring) >= 10
             assert len(ping(router.a, router.b, count=2).rtts_ms) == 2
         assert len(ping(router.a, router.b, count=2).rtts_ms) == 2
+
+
+def test_penstock_rtt_sees_what_is_redirected_and_goes_on(router: Box) -> None:
+    """All packets that the queue sends past the tc hooks, and those that come when it is gone."""
+    measuring = _measure(router)
+    with router.queue(Fifo, 10_000_000) as queue:
+        with router.datagrams(1000, 3000):
+            time.sleep(1)
+        time.sleep(1)
+        came = queue.statistics()["in"]["packets"]
+    assert came > 1000
+    assert len(ping(router.a, router.b, count=5).rtts_ms) == 5
+    assert came + 10 <= _measured(measuring) < came + 100, "and none twice"
+
+
+def _measure(box: Box) -> subprocess.Popen[str]:
+    options = ["--ingress", "xdp", "--rate-limit", "0", "--include-syn", "-f", "jsonl"]
+    command = [PENSTOCK, "rtt", box.source.name, *options]
+    measuring = box.m.popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert measuring.stderr is not None
+    assert "measuring on" in measuring.stderr.readline()
+    return measuring
+
+
+def _measured(measuring: subprocess.Popen[str]) -> int:
+    """End it, and return how many packets it has seen."""
+    measuring.send_signal(signal.SIGINT)
+    _, errors = measuring.communicate(timeout=20)
+    packets = re.search(r"RTTs of (\d+) packets", errors)
+    assert packets is not None, errors
+    return int(packets[1])
