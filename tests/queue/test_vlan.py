@@ -7,6 +7,7 @@ neighbours of their own, are taken for them.
 from __future__ import annotations
 
 import struct
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -32,6 +33,8 @@ from penstock.queue.vlans import Vlan, Vlans
 from penstock.schedulers.fifo import Fifo
 from penstock.schedulers.fq_codel import FqCodel
 from tests.net import frames
+from tests.queue.box import twice
+from tests.queue.test_traffic import SLOTS, keeps_to
 
 Tags = tuple[int, ...]
 """VLANs of a frame, the outermost first."""
@@ -355,10 +358,10 @@ class Trunk:
         return found
 
     @contextmanager
-    def queue(self, scheduler: type = Fifo, rate: int | None = None) -> Iterator[Queue]:
+    def queue(self, scheduler: type = Fifo, rate: int | None = None, slots: int = 1000) -> Iterator[Queue]:
         """From the first link to the last one."""
         source, target = self.ports[0].name, self.ports[-1].name
-        with self.m.enter(), Queue([source], target, scheduler, rate=Rate(rate)) as queue:
+        with self.m.enter(), Queue([source], target, scheduler, rate=Rate(rate), slots=slots) as queue:
             yield queue
 
 
@@ -429,6 +432,21 @@ def test_packets_that_wait_have_their_tags(lab: Lab, monkeypatch: pytest.MonkeyP
         counts = queue.counts()
         assert counts.drained.packets > 0
         assert counts.drained.packets + counts.swapped.packets > counts.bypassed.packets
+
+
+@pytest.mark.parametrize("how", ["router", "bridge"])
+@pytest.mark.parametrize("bits_per_second", [10_000_000, 100_000_000])
+def test_tcp_with_tags_gets_what_the_link_carries(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, bits_per_second: int, how: str
+) -> None:
+    """Up to what hosts can send whose veths put tags in and merge no packets: less than 1 Gbit/s."""
+    trunk = Trunk(lab, monkeypatch, how, (10,), (10,))
+    with (
+        trunk.queue(Fifo, bits_per_second, SLOTS[bits_per_second]) as queue,
+        bulk(*trunk.hosts, flows=4, seconds=20),
+    ):
+        time.sleep(0.5)
+        twice(lambda: keeps_to(bits_per_second, queue))
 
 
 @pytest.mark.parametrize("version", [4, 6])
