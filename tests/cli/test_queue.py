@@ -286,6 +286,7 @@ def test_bad_input(box: Box) -> None:
     assert "no interface pst-x" in box.refused("fifo", "--from", "pst-x")
     assert "'soon' is not a time" in box.refused("codel", "--target", "soon")
     assert "from 1000 to" in box.refused("fifo", "--rate", "999")
+    assert "an mpu of 9000: from 0 to 4096" in box.refused("fifo", "--mpu", "9000")
     assert "cannot leave packets" in box.refused("fifo", "--patience", "20s")
     assert "2 --poll-cpu for 1 --to" in box.refused("fifo", "--poll-cpu", "0", "--poll-cpu", "1", status=2)
     assert not xdp_programs(box.source)

@@ -56,9 +56,13 @@ class Rate:
         rate = self.bits_per_second
         if rate is not None and not SLOWEST <= rate <= FASTEST:
             raise ValueError(f"a rate of {rate} bit/s: from {SLOWEST} to {FASTEST}")
-        for name, least, most in (("burst", 0, 10**10), ("overhead", -SHORTEST, MOST), ("least", 0, MOST)):
-            if not least <= (value := getattr(self, name)) <= most:
-                raise ValueError(f"a value of {value} for {name}: from {least} to {most}")
+        for name, value, least, most in (
+            ("a burst in ns", self.burst, 0, 10**10),
+            ("an overhead", self.overhead, -SHORTEST, MOST),
+            ("an mpu", self.least, 0, MOST),
+        ):
+            if not least <= value <= most:
+                raise ValueError(f"{name} of {value}: from {least} to {most}")
 
     def write(self, state: LinkState) -> None:
         """Set a loaded link to it, while packets go on."""
