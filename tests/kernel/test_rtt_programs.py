@@ -420,9 +420,10 @@ def test_a_newer_echo_frees_slots(load: Load) -> None:
 def delay_slots(rig: Rig, seconds: int) -> None:
     """Make all packets that are being timed look so much older: the lowest 40 bits of slots are times."""
     ((key, entry),) = rig.flows.items()
-    for place, held in enumerate(entry.slots.tolist()):
-        if held:
-            entry.slots[place] = held >> 40 << 40 | (held - seconds * 10**9) % 2**40
+    for slots in entry.slots:
+        for place, held in enumerate(slots.tolist()):
+            if held:
+                slots[place] = held >> 40 << 40 | (held - seconds * 10**9) % 2**40
     rig.loaded[rig.tables.flows][key] = entry
 
 

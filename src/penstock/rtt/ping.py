@@ -59,20 +59,20 @@ def measure(
     tables: Tables, way: Way, key: FlowKey, side: u32, entry: Entry, segment: Segment, counters: Counters
 ) -> None:
     """Match what the packet echoes, time what it offers; read the clock only if one of them comes about."""
-    flow, slots = entry.flow, entry.slots
+    flow, timed = entry.flow, entry.slots[(side ^ 1) & 1]
     own, other = flow.directions[side & 1], flow.directions[(side ^ 1) & 1]
     is_timed = _is_to_be_timed(own, segment, key.protocol) and not _is_early(own, flow.seen, tables.options)
     held: u64 = 0
-    place = _place(slots, side ^ 1, segment.echo)
+    place = _place(timed, segment.echo)
     if _is_first_echo(other, segment.echo, key.protocol):
-        held = _held_for(slots[place], segment.echo)
+        held = _held_for(timed[place], segment.echo)
     if not is_timed and held == 0:
         return
     now = helpers.ktime_get_ns()
-    if held != 0 and atomic.compare_exchange(slots[place], held, 0) == held:
+    if held != 0 and atomic.compare_exchange(timed[place], held, 0) == held:
         _report(tables, way, key, side, flow, (now - held) & _TIME, now, counters)
     if is_timed and _is_due(flow, side, now, tables.options) and not _ends_here(tables, way, key, side):
-        _start(own, slots, side, segment.value, now, counters)
+        _start(own, entry.slots[side & 1], segment.value, now, counters)
 
 
 def _is_to_be_timed(own: Direction, segment: Segment, protocol: u8) -> bool:
@@ -103,10 +103,9 @@ def _is_first_echo(timed: Direction, echo: u32, protocol: u8) -> bool:
     return True
 
 
-def _place(slots: Array[u64], side: u32, identifier: u32) -> u64:
+def _place(slots: Array[u64], identifier: u32) -> u64:
     """Return the slot of an identifier: TSvals that follow one another have slots that do."""
-    half = len(slots) // 2
-    return u64(side & 1) * half + (u64(identifier) & (half - 1))
+    return u64(identifier) & (len(slots) - 1)
 
 
 def _held_for(held: u64, echo: u32) -> u64:
@@ -141,11 +140,9 @@ def _ends_here(tables: Tables, way: Way, key: FlowKey, side: u32) -> bool:
     return tables.own.lookup(key.high if side == 0 else key.low) is not None
 
 
-def _start(
-    own: Direction, slots: Array[u64], side: u32, identifier: u32, now: u64, counters: Counters
-) -> None:
+def _start(own: Direction, slots: Array[u64], identifier: u32, now: u64, counters: Counters) -> None:
     """Take the packet's slot, unless it holds one that may still be answered."""
-    place = _place(slots, side, identifier)
+    place = _place(slots, identifier)
     held = slots[place]
     if held != 0 and _is_awaited(held, own.echoed) and (now - held) & _TIME < _EXPIRY:
         counters.slots_busy += 1

@@ -104,11 +104,12 @@ class Entry(Struct):
     """A flow, and the packets of it that are being timed, as `slots` of each direction.
 
     A slot is 0 or holds identifier and time in one word, so that it is taken and freed in one atomic step.
-    How many there are depends on the options: `entry_type`.
+    How many there are depends on the options: `entry_type`. Each direction has an array of its own: an index
+    that is put together by `|` has no bounds for the verifier of Linux 6.1.
     """
 
     flow: Flow
-    slots: Array[u64] = array(2)
+    slots: Array[Array[u64]] = array(2, 1)
 
 
 def entry_type(count: int) -> type[Entry]:
@@ -116,7 +117,7 @@ def entry_type(count: int) -> type[Entry]:
 
     class SizedEntry(Entry):
         flow: Flow
-        slots: Array[u64] = array(2 * count)
+        slots: Array[Array[u64]] = array(2, count)
 
     return SizedEntry
 

@@ -127,15 +127,17 @@ def _forget(b: Builder, offset: str, bits: int) -> str:
     """Return the same offset (beyond 32 bits: a larger one), of which the verifier knows nothing.
 
     It goes through the upper half of a stack slot: the verifier keeps the values of whole slots and of lower
-    halves. If it knew that an offset is 14, 18 or 22, after a loop over VLAN tags, it would walk all that
-    follows once for each: what is added to a pointer counts as precise (`mark_chain_precision` in
-    kernel/bpf/verifier.c), and states are merged only where precise values agree.
+    halves. Linux 6.1 would still take what was stored for precise if what is loaded is, were it not that
+    another register than the frame pointer points there (`backtrack_insn` in kernel/bpf/verifier.c). If it
+    knew that an offset is 14, 18 or 22, after a loop over VLAN tags, it would walk all that follows once for
+    each: what is added to a pointer counts as precise (`mark_chain_precision`), and states are merged only
+    where precise values agree.
     """
     if bits > 32:
         high = b.let(f"lshr i64 {offset}, 32")
         ones = b.let(f"lshr i64 {b.let(f'sub i64 0, {high}')}, 32")  # 32 of them, unless high is 0
         offset = b.let(f"or i64 {offset}, {ones}")
-    slot = b.slot(b.scratch)
-    b.do(f"store volatile i64 {b.let(f'shl i64 {offset}, 32')}, ptr {slot}")
-    half = b.let(f"getelementptr inbounds i8, ptr {slot}, i64 {4 if sys.byteorder == 'little' else 0}")
-    return b.let(f"zext i32 {b.let(f'load volatile i32, ptr {half}')} to i64")
+    half = 4 if sys.byteorder == "little" else 0
+    slot = b.let(f"getelementptr inbounds i8, ptr {hide(b, b.slot(b.scratch))}, i64 {half}")
+    b.do(f"store volatile i32 {b.let(f'trunc i64 {offset} to i32')}, ptr {slot}")
+    return b.let(f"zext i32 {b.let(f'load volatile i32, ptr {slot}')} to i64")
