@@ -48,11 +48,13 @@ class Drain:
         self._memory = state.memory
         self._wake = wake
         self._told, self._tell = os.pipe2(os.O_CLOEXEC)
+        self._running = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="drain", daemon=True)
 
     def run_by(self, program: Program) -> None:
-        """Run another program from now on."""
-        self._drain = program.repeated(_PACKET)
+        """Run another program from now on; the one before does not run any more on return."""
+        with self._running:
+            self._drain = program.repeated(_PACKET)
         self.look()  # that has run it once, and said when it looks next, unknown to the thread
 
     def start(self) -> None:
@@ -83,7 +85,8 @@ class Drain:
         alarm = late = 0
         while self._told not in ready or os.read(self._told, 1) != _STOP:
             self._wake.skip()
-            self._drain.run()
+            with self._running:
+                self._drain.run()
             due = int(until[0])
             there = 0 if due == NEVER else int(where[0]) or here
             if there != here:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from penstock.errors import KernelError, PenstockError
+from penstock.kernel.grace import wait_for_programs
 from penstock.queue.generation import Generation
 from penstock.queue.handover import Handover
 from penstock.queue.packets import NO_GENERATION
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
     from penstock.queue.egress import Egress
     from penstock.queue.packets import Packets
-
-_GRACE: Final = 0.05
-"""s until no CPU runs a program any more that was replaced."""
 
 
 class Succession:
@@ -35,7 +32,7 @@ class Succession:
         """The change that is under way."""
         self._later = list[Generation]()
         self._number = 0
-        self._since = 0.0
+        self._begun = False
 
     def swap(self, new: Scheduler) -> None:
         """Have another scheduler take over. What waits leaves first, by the rules of the one before.
@@ -49,12 +46,13 @@ class Succession:
         handover = Handover(self.now.scheduler, new, self._number)
         number = (self._number + 1) % NO_GENERATION
         self._install(handover, new, number, {})
-        time.sleep(_GRACE)
-        self.now.loaded[handover.change].value.begun = 1
-        self.handover, self._number, self._since = handover, number, time.monotonic()
+        self.handover, self._number, self._begun = handover, number, False
+        self._begin(handover)
 
     def settle(self) -> None:
         """Have the new scheduler run the queue alone, if the old one is empty; to be called now and then."""
+        if self.handover is not None and not self._begun:
+            self._begin(self.handover)
         if self.handover is not None and self._is_over(self.handover):
             new = self.handover.new
             self._install(new, new, self._number, self.now.options)
@@ -66,10 +64,17 @@ class Succession:
         self._forget(but=0)
         self.loaded.close()
 
+    def _begin(self, handover: Handover) -> None:
+        """Have what arrives wait in the new scheduler; on return nothing comes to the old one any more."""
+        wait_for_programs()
+        self.now.loaded[handover.change].value.begun = 1
+        wait_for_programs()
+        self._begun = True
+
     def _is_over(self, handover: Handover) -> bool:
-        """Whether nothing waits in the old scheduler, nor comes to it from a program that was running."""
-        left = self.loaded[self._egress.packets.free].value.of[handover.generation]
-        return time.monotonic() - self._since > _GRACE and left == 0
+        """Whether nothing waits in the old scheduler."""
+        left: int = self.loaded[self._egress.packets.free].value.of[handover.generation]
+        return left == 0
 
     def _install(self, runs: Scheduler, tuned: Scheduler, number: int, options: Mapping[str, int]) -> None:
         """Have another generation run the queue from the next packet on, or go on with the last."""
