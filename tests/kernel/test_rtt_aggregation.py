@@ -51,7 +51,10 @@ def sums(rig: Rig, which: int = 0) -> dict[str, Any]:
 
 
 def total(values: Any) -> dict[str, Any]:
-    return {name: values[name].sum(axis=0) for name in values.dtype.names}
+    found = {name: values[name].sum(axis=0) for name in values.dtype.names}
+    found["rtt_min"] = min((each["rtt_min"] for each in values if each["rtt_count"]), default=0)
+    found["rtt_max"] = values["rtt_max"].max()
+    return found
 
 
 def _text(address: Any) -> str:

@@ -46,7 +46,9 @@ from penstock.queue.forwarding import Router
 from penstock.queue.link import Rate
 from penstock.queue.owner import cpus
 from penstock.queue.session import FRAME, Draining, Queue
+from penstock.schedulers.carousel import Carousel
 from penstock.schedulers.fifo import Fifo
+from penstock.schedulers.token_bucket import TokenBucket
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
@@ -194,6 +196,12 @@ def _measure(box: _Box, case: str) -> float:
     return _queued(box, RANKS[case] if case in RANKS else find(case))
 
 
+_UNSHAPED: Final[dict[type[Scheduler], dict[str, str]]] = {
+    TokenBucket: {"cs0": "1tbit"},
+    Carousel: {"flow_rate": "1tbit"},
+}
+"""Options with which schedulers that hold packets back do not."""
+
 RANKS: Final = {"queued_fifo": FifoRanks, "queued_random": RandomRanks}
 """Cases in which every packet waits in a PIFO."""
 
@@ -202,7 +210,7 @@ def _queued(box: _Box, scheduler: type[Scheduler]) -> float:
     """Every packet waits behind others, and leaves in the frame of one that comes."""
     with box.queue(scheduler, _SLOW) as queue:
         box.send(_WAITING)
-        queue.set({}, _FAST)
+        queue.set(_UNSHAPED.get(scheduler, {}), _FAST)
         return box.flow()
 
 

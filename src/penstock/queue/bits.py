@@ -10,8 +10,12 @@ def lowest_bit(word: u64) -> u32:
 
     The ones below it are counted as in Warren, Hacker's Delight (2nd ed.), section 5-1: no table, no branch.
     """
-    below = (word - 1) & ~word
-    below -= below >> 1 & 0x5555_5555_5555_5555
-    below = (below & 0x3333_3333_3333_3333) + (below >> 2 & 0x3333_3333_3333_3333)
-    below = (below + (below >> 4)) & 0x0F0F_0F0F_0F0F_0F0F
-    return u32(below * 0x0101_0101_0101_0101 >> 56)
+    return ones((word - 1) & ~word)
+
+
+def ones(word: u64) -> u32:
+    """Return how many bits are set."""
+    pairs = word - (word >> 1 & 0x5555_5555_5555_5555)
+    nibbles = (pairs & 0x3333_3333_3333_3333) + (pairs >> 2 & 0x3333_3333_3333_3333)
+    octets = (nibbles + (nibbles >> 4)) & 0x0F0F_0F0F_0F0F_0F0F
+    return u32(octets * 0x0101_0101_0101_0101 >> 56)

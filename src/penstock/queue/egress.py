@@ -104,7 +104,7 @@ class Egress:
                 return XDP_DROP
             self._absorb(now)
         chosen = self._choose(carrier, now) if self.state.value.polled == 0 else u32(0)
-        action = self._swap(packet, own, chosen - 1, now) if chosen != 0 else u32(XDP_DROP)
+        action = self._swap(packet, carrier, own, chosen - 1, now) if chosen != 0 else u32(XDP_DROP)
         self._done(now)
         return action
 
@@ -306,7 +306,7 @@ class Egress:
             self.lanes.park(entry)
         return 0
 
-    def _swap(self, packet: Xdp, own: u32, number: u32, now: u64) -> u32:
+    def _swap(self, packet: Xdp, carrier: u32, own: u32, number: u32, now: u64) -> u32:
         """Send a packet in a frame that arrived, which has its bytes already if that one is its `own`."""
         entry = self.packets.at(number)
         if entry is None:
@@ -316,7 +316,7 @@ class Egress:
         if not same and not self.frames.put(packet, number, entry.length, packet.length):
             self.lanes.put_back(entry)
             return XDP_DROP
-        return self._leaves(entry, self.statistics.counts.value.swapped, carrier_of(packet), now)
+        return self._leaves(entry, self.statistics.counts.value.swapped, carrier, now)
 
     def _send(self, packet: Tc, number: u32, now: u64) -> None:
         """Send a packet in one of the drain's."""

@@ -120,6 +120,8 @@ class Lanes:
         """Take out a packet that may leave now: its number and one; 0 if there is none."""
         parking = self.parking.value
         left = parking.busy
+        if parking.count == 0:
+            return 0
         for _ in range(LANES):
             number = lowest_bit(left)
             if number >= LANES:

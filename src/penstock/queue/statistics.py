@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from penstock.lang import Array, Global, Struct, array, u32, u64
-from penstock.queue.bits import lowest_bit
+from penstock.queue.bits import ones
 
 SOJOURN_BUCKETS = 64
 """Buckets of the sojourn-time histogram: bucket n counts times below 2^n ns, and not below half of that."""
@@ -44,13 +44,13 @@ def count(traffic: Traffic, length: u32) -> None:
 
 def bit_length(number: u64) -> u32:
     """Return how many bits a number has: 0 for 0."""
-    ones = number | number >> 1
-    ones |= ones >> 2
-    ones |= ones >> 4
-    ones |= ones >> 8
-    ones |= ones >> 16
-    ones |= ones >> 32
-    return lowest_bit(ones + 1)
+    below = number | number >> 1
+    below |= below >> 2
+    below |= below >> 4
+    below |= below >> 8
+    below |= below >> 16
+    below |= below >> 32
+    return ones(below)
 
 
 class Statistics:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from penstock.kernel import Loaded
-from penstock.lang import ArrayMap, ArrayOfMaps, u32
+from penstock.kernel.grace import wait_for_programs
 from penstock.rtt.aggregates import Report, name_prefixes, summarise
 from penstock.rtt.tables import Tables
 
@@ -18,15 +18,12 @@ class Collector:
         self._active = loaded[tables.active]
         self._sets = [loaded[spec] for spec in tables.aggregates]
         self._backup = loaded[tables.backup]
-        anything = ArrayMap(u32, 1, name="grace")
-        self._grace = loaded.create(ArrayOfMaps(anything, 1, name="grace"))
-        self._anything = loaded.create(anything)
 
     def collect(self) -> list[Report]:
         """Return what was summed up since the last call, by prefix, and forget it."""
         done = self._active.value
         self._active.value = 1 - done
-        self._wait()
+        wait_for_programs()
         keys, values = self._sets[done].read_and_clear()
         order = np.lexsort(keys["address"].T[::-1])
         prefixes = name_prefixes(keys[order], self._options.prefix_v4, self._options.prefix_v6)
@@ -38,10 +35,3 @@ class Collector:
         for index in (start, start + 1):
             self._backup[index] = np.zeros_like(values[0])
         return summarise(["0.0.0.0/0", "::/0"], values)
-
-    def _wait(self) -> None:
-        """Wait until no program runs any more that may have seen the other set as the active one.
-
-        When an exchange of inner maps returns, no program is left that began before it.
-        """
-        self._grace[0] = self._anything
