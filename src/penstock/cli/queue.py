@@ -9,7 +9,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -124,6 +123,7 @@ _SETTINGS: Final = click.argument("settings", metavar="[OPTION=VALUE]...", nargs
 def stats(interface: str, *, as_json: bool, live: bool) -> None:
     """Show what the queue before IFACE counted, by which packets leave."""
     from penstock.queue.report import changes, table
+    from penstock.signals import Signals
 
     found = _ask(interface, {"do": "statistics"})
     if as_json:
@@ -131,9 +131,8 @@ def stats(interface: str, *, as_json: bool, live: bool) -> None:
         return
     click.echo(table(found))
     start = time.monotonic()
-    with suppress(KeyboardInterrupt):
-        while live:
-            time.sleep(1)
+    with Signals(signal.SIGINT, signal.SIGTERM) as signals:
+        while live and signals not in select.select([signals], [], [], 1)[0]:
             before, found = found, _ask(interface, {"do": "statistics"})
             last, start = start, time.monotonic()
             click.echo(changes(before, found, start - last))
