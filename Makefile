@@ -16,7 +16,8 @@ demo: $(READY) tools
 	$(BIN)/python examples/demo.py
 
 test: lint tools
-	$(BIN)/pytest
+	$(BIN)/pytest -n 3 -m 'not alone'
+	$(BIN)/pytest -m alone
 
 lint: $(READY)
 	$(BIN)/ruff check

@@ -22,6 +22,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fuzz-packets", type=int, default=1_000_000, help="how many, for each program")
 
 
+ALONE = ("bench", "cli/test_queue.py", "examples", "experiments", "lab", "queue")
+"""Tests of rates and times: while they run, no others do."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.relative_to(Path(__file__).parent).as_posix().startswith(ALONE):
+            item.add_marker("alone")
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test that `needs` features newer than this kernel; fail it if the kernel ought to have them."""
     kernel = tuple(map(int, re.findall(r"\d+", os.uname().release)[:2]))

@@ -352,7 +352,7 @@ def test_unsupported_syntax_is_refused(kind, tmp_path, monkeypatch):
     assert_refused(snippet, f"not in the language: {message}", tmp_path / "snippet.py", monkeypatch)
 
 
-@pytest.mark.parametrize("case", OPERATORS.keys() | USES.keys() | PROGRAMS.keys())
+@pytest.mark.parametrize("case", {**OPERATORS, **USES, **PROGRAMS})
 def test_wrong_use_is_refused(case, tmp_path, monkeypatch):
     snippet, message = {**OPERATORS, **USES, **PROGRAMS}[case]
     assert_refused(snippet, message, tmp_path / "snippet.py", monkeypatch)
