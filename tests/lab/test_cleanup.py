@@ -18,18 +18,19 @@ import time
 with Lab() as lab:
     a, b = lab.host("a"), lab.host("b")
     lab.link(a, b, ethernet=False)
+    lab.link(a, b, delay=1_000_000)
     child = a.popen(["sleep", "600"])
-    print(child.pid, flush=True)
+    print(child.pid, lab.wires[0].process.pid, flush=True)
     time.sleep(600)
 """
 
 
 @pytest.fixture
 def other():
-    """A process with a lab in which a process runs, and the latter's pid."""
+    """A process with a lab, and the pids of what runs in it: a process on a host, and a link's emulator."""
     with subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
-        yield process, int(process.stdout.readline())
+        yield process, [int(pid) for pid in process.stdout.readline().split()]
         process.kill()
 
 
@@ -59,40 +60,43 @@ def test_an_exception_unwinds():
 
     def fail():
         with Lab() as lab:
-            lab.link(lab.host("a"), lab.host("b"))
+            lab.link(lab.host("a"), lab.host("b"), delay=1_000_000)
+            started.append(lab.wires[0].process.pid)
             raise OwnError
 
+    started = []
     with pytest.raises(OwnError):
         fail()
     assert not names(os.getpid())
+    assert ends(started[0])
 
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_sigterm_even_twice(other, times):
-    process, child = other
-    assert len(names(process.pid)) == 2
+    process, children = other
+    assert len(names(process.pid)) == 3
     for _ in range(times):
         process.send_signal(signal.SIGTERM)
     assert process.wait(10) == 128 + signal.SIGTERM
     assert not names(process.pid)
-    assert ends(child)
+    assert all(map(ends, children))
 
 
 def test_after_sigkill_the_next_lab_cleans_up(other):
-    process, child = other
+    process, children = other
     process.kill()
     process.wait(10)
-    assert len(names(process.pid)) == 2
+    assert len(names(process.pid)) == 3
     with Lab():
         assert not names(process.pid)
-    assert ends(child)
+    assert all(map(ends, children))
 
 
 def test_what_belongs_to_a_living_process_stays(other):
-    process, child = other
+    process, children = other
     sweep()
-    assert len(names(process.pid)) == 2
-    assert runs(child)
+    assert len(names(process.pid)) == 3
+    assert all(map(runs, children))
 
 
 def test_a_program_with_its_own_sigterm_keeps_it():

@@ -5,8 +5,8 @@ Each host is a network namespace, each link a veth pair: the kernel's own TCP, f
     with Lab() as lab:
         a, m, b = lab.host("a"), lab.router("m"), lab.host("b")
         lab.link(a, m)
-        lab.link(m, b)
-        print(ping(a, b, count=3).rtts_ms)
+        lab.link(m, b, rate=50_000_000, delay=10_000_000)
+        print(ping(a, b, count=3).rtts_ms)  # a little more than 20 ms
 
 Needs CAP_SYS_ADMIN and CAP_NET_ADMIN (root has both).
 """
@@ -14,6 +14,8 @@ Needs CAP_SYS_ADMIN and CAP_NET_ADMIN (root has both).
 from penstock.lab.flood import Flood, flood
 from penstock.lab.host import Host, Interface
 from penstock.lab.lab import Lab
+from penstock.lab.namespace import LabError
+from penstock.lab.queues import RunningQueue, run_queue
 from penstock.lab.traffic import Ping, Totals, Transfer, bulk, exchange, ping
 
 __all__ = [
@@ -21,11 +23,14 @@ __all__ = [
     "Host",
     "Interface",
     "Lab",
+    "LabError",
     "Ping",
+    "RunningQueue",
     "Totals",
     "Transfer",
     "bulk",
     "exchange",
     "flood",
     "ping",
+    "run_queue",
 ]

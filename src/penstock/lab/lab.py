@@ -15,15 +15,17 @@ from typing import TYPE_CHECKING, Final, Self
 from penstock.lab.device import tag_device, tun_pair
 from penstock.lab.host import Host, Interface, IpInterface, Role
 from penstock.lab.namespace import PREFIX, LabError, Namespace, sweep
+from penstock.lab.wire import Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
     from types import FrameType
 
 # Address blocks reserved for tests of network devices: RFC 2544 (C.2.2) and RFC 5180 (8).
 _IPV4: Final = IPv4Network("198.18.0.0/15")
 _IPV6: Final = IPv6Network("2001:2::/48")
 _LONGEST_NAME: Final = 8  # an interface is named after its peer, and has 15 characters
+_LONGEST_PACKET: Final = 1500  # that fits into a slot of a queue
 
 _labs = itertools.count(1)
 
@@ -56,6 +58,8 @@ class Lab(contextlib.ExitStack):
         self._number = next(_labs)
         self._subnets = itertools.count(1)
         self._names: set[str] = set()
+        self.wires: list[Wire] = []
+        """Of the links with a delay or a rate, in the order in which they were made."""
         self._bridges: dict[Host, Subnet] = {}
 
     def __enter__(self) -> Self:
@@ -74,9 +78,7 @@ class Lab(contextlib.ExitStack):
 
     def bridge(self, name: str) -> Host:
         """Add a host that forwards Ethernet frames, tagged ones too. What is linked to it shares a subnet."""
-        host = self._add(name, "bridge")
-        host.netlink.link("add", ifname=f"{PREFIX}-bridge", kind="bridge")
-        Interface.up(host, f"{PREFIX}-bridge", ())
+        host = _bridging(self._add(name, "bridge"))
         self._bridges[host] = Subnet(next(self._subnets))
         return host
 
@@ -89,6 +91,10 @@ class Lab(contextlib.ExitStack):
         mtu: int = 1500,
         tags: Sequence[int] = (),
         ethernet: bool = True,
+        rate: int = 0,
+        delay: int = 0,
+        limit: int = 0,
+        xdp: bool = False,
     ) -> tuple[Interface, Interface]:
         """Connect two hosts and return both ends.
 
@@ -101,23 +107,36 @@ class Lab(contextlib.ExitStack):
             tags: VLAN identifiers that frames carry on the link, the outermost first (two: QinQ).
                 The ends returned are the hosts' tagged devices; the veths are also in `Host.interfaces`.
             ethernet: False makes interfaces without an Ethernet header (TUN).
+            rate: What the link carries each way, in bit/s; 0 for as much as the machine can.
+            delay: How long packets take, each way, in ns. ARP and multicast take no time.
+            limit: Packets that a link with a rate or a delay holds each way at most: those under way, and
+                those that wait for the rate. 0 for 1000 that wait and as many as are under way.
+            xdp: Offloads that XDP programs on the link's routers need: packets go over it one by one, with
+                checksums, and both ends take redirected ones (tx, tso and gso off, gro on). A link with a
+                rate or a delay has them, too.
 
         Raises:
-            LabError: Both are bridges, or tags are asked of a link without Ethernet.
+            LabError: Both are bridges, or what is asked does not go together.
         """
-        if left.role == right.role == "bridge" or (tags and not ethernet):
-            message = f"cannot link {left.name} and {right.name} so: bridges take hosts, tags take Ethernet"
-            raise LabError(message)
+        emulated = bool(rate or delay)
+        if reason := _mismatch(left, right, mtu, tags, ethernet=ethernet, xdp=xdp or emulated):
+            raise LabError(f"cannot link {left.name} and {right.name} so: {reason}")
         given = self._addresses(left, right, addresses)
         names = (_free_name(left, right.name), _free_name(right, left.name))
-        make = _veth_pair if ethernet else tun_pair
-        make((left, right), names)
+        bridge = self._bridge_between((left, right), names, mtu) if emulated else None
+        if bridge is None:
+            make = _veth_pair if ethernet else tun_pair
+            make((left, right), names)
         ends = [
             self._end(host, name, own, mtu, tags)
             for host, name, own in zip((left, right), names, given, strict=True)
         ]
         for end, peer in (ends, reversed(ends)):
             _route_by_default(end, peer)
+            if xdp or emulated:
+                end.offload(tx=False, tso=False, gso=False, gro=True)
+        if bridge is not None:
+            self.wires.append(self.enter_context(Wire(bridge, rate, delay, limit)))
         return ends[0], ends[1]
 
     def _add(self, name: str, role: Role) -> Host:
@@ -127,12 +146,26 @@ class Lab(contextlib.ExitStack):
         if name in self._names:
             message = f"cannot add a host {name}: there is a host {name} in this lab"
             raise LabError(message)
+        return self._make(name, role)
+
+    def _make(self, name: str, role: Role) -> Host:
         self._names.add(name)
         namespace = Namespace(f"{PREFIX}-{os.getpid()}-{self._number}-{name}")
         self.callback(namespace.remove)
         host = Host(name, namespace, role)
         self.callback(host.close)
         return host
+
+    def _bridge_between(self, hosts: tuple[Host, Host], names: tuple[str, str], mtu: int) -> Host:
+        """Make a bridge for a wire, with a veth to either host, where it has the name that is given."""
+        own = "-".join(host.name for host in hosts)
+        free = (name for name in _numbered(own) if name not in self._names)
+        bridge = _bridging(self._make(next(free), "bridge"))
+        for host, name in zip(hosts, names, strict=True):
+            port = _free_name(bridge, host.name)
+            _veth_pair((host, bridge), (name, port))
+            self._end(bridge, port, (), mtu, ())
+        return bridge
 
     def _addresses(
         self, left: Host, right: Host, given: Sequence[tuple[str, str]] | None
@@ -154,6 +187,22 @@ class Lab(contextlib.ExitStack):
         return tag_device(Interface.up(host, name, (), mtu=mtu), tags, addresses)
 
 
+def _bridging(host: Host) -> Host:
+    """Give a host the kernel's bridge, as its first interface."""
+    host.netlink.link("add", ifname=f"{PREFIX}-bridge", kind="bridge")
+    Interface.up(host, f"{PREFIX}-bridge", ())
+    return host
+
+
+def _mismatch(left: Host, right: Host, mtu: int, tags: Sequence[int], *, ethernet: bool, xdp: bool) -> str:
+    """Say what does not go together; nothing if all does."""
+    if left.role == right.role == "bridge" or (tags and not ethernet):
+        return "bridges take hosts, tags take Ethernet"
+    if xdp and (tags or not ethernet or mtu > _LONGEST_PACKET):
+        return f"XDP, rates and delays take Ethernet without tags, and an mtu of at most {_LONGEST_PACKET}"
+    return ""
+
+
 def _veth_pair(hosts: tuple[Host, Host], names: tuple[str, str]) -> None:
     """Make a veth with one end on each host; it never shows in the caller's own network."""
     left, right = hosts
@@ -163,9 +212,14 @@ def _veth_pair(hosts: tuple[Host, Host], names: tuple[str, str]) -> None:
 
 def _free_name(host: Host, peer: str) -> str:
     taken = {interface.name for interface in host.interfaces}
-    own = f"{PREFIX}-{peer}"
-    names = itertools.chain([own], (f"{own}.{number}" for number in itertools.count(2)))
-    return next(name for name in names if name not in taken)
+    return next(name for name in _numbered(f"{PREFIX}-{peer}") if name not in taken)
+
+
+def _numbered(name: str) -> Iterator[str]:
+    """Yield a name, and then the name with numbers, from 2 on."""
+    yield name
+    for number in itertools.count(2):
+        yield f"{name}.{number}"
 
 
 def _route_by_default(end: Interface, peer: Interface) -> None:
