@@ -34,7 +34,6 @@ class Host:
             self.netlink: Any = IPRoute()
         self.netlink.link("set", index=1, state="up")
         self.sysctl("net.ipv6.conf.default.accept_dad", 0)  # addresses are unique, and needed at once
-        self.sysctl("net.ipv4.tcp_congestion_control", "cubic")  # Linux's default, whatever this machine's is
         self.sysctl("net.ipv4.tcp_no_metrics_save", 1)  # connections do not begin with what others learnt
         if role == "router":
             self.sysctl("net.ipv4.ip_forward", 1)
