@@ -16,9 +16,11 @@ from penstock.lab.host import Host, Interface
 from penstock.lab.lab import Lab
 from penstock.lab.namespace import LabError
 from penstock.lab.queues import RunningQueue, run_queue
+from penstock.lab.rtts import RTT, RunningRtt, run_rtt
 from penstock.lab.traffic import Ping, Totals, Transfer, bulk, exchange, ping
 
 __all__ = [
+    "RTT",
     "Flood",
     "Host",
     "Interface",
@@ -26,6 +28,7 @@ __all__ = [
     "LabError",
     "Ping",
     "RunningQueue",
+    "RunningRtt",
     "Totals",
     "Transfer",
     "bulk",
@@ -33,4 +36,5 @@ __all__ = [
     "flood",
     "ping",
     "run_queue",
+    "run_rtt",
 ]

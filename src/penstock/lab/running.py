@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import weakref
-from typing import IO, TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from penstock.lab.namespace import LabError
 
@@ -40,18 +40,20 @@ class Running:
         host: Where it runs.
         command: Its arguments.
         begun: What it prints on stderr once it has begun; the constructor waits for that.
-        output: Where its standard output goes; nowhere by default.
+        output: Descriptor that its standard output goes to; nowhere by default.
 
     Raises:
         LabError: It did not begin: with what it printed.
     """
 
-    def __init__(self, host: Host, command: Sequence[str], begun: str, output: IO[Any] | None = None) -> None:
+    def __init__(
+        self, host: Host, command: Sequence[str], begun: str, output: int = subprocess.DEVNULL
+    ) -> None:
         self.host = host
         self._command = " ".join(command)
         self._messages = os.memfd_create("messages")
         weakref.finalize(self, os.close, self._messages)
-        self.process = host.popen(command, stdout=output or subprocess.DEVNULL, stderr=self._messages)
+        self.process = host.popen(command, stdout=output, stderr=self._messages)
         self._told = False
         end = time.monotonic() + _START
         while begun not in self.messages():
