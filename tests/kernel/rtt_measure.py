@@ -23,8 +23,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from penstock.lab import Interface
-from tests.truth import Capture, Comparison, Rtt, compare, reported_rtts, rtts_of
+from penstock.lab import Capture, Interface
+from tests.truth import Comparison, Rtt, compare, reported_rtts, rtts_of
 
 PENSTOCK: Final = str(Path(sys.executable).with_name("penstock"))
 

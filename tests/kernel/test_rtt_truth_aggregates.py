@@ -15,13 +15,13 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.utils import RawPcapReader
 
-from penstock.lab import bulk, exchange, ping
+from penstock.lab import Capture, bulk, exchange, ping
 from penstock.rtt.monitor import Monitor
 from penstock.rtt.options import RttOptions
 from penstock.rtt.records import EventKind
 from tests.conftest import Middlebox
 from tests.kernel.rtt_measure import Measurement, one_cpu
-from tests.truth import Capture, rtts_of
+from tests.truth import rtts_of
 
 KINDS = {6: "TCP", 17: "UDP", 1: "ICMP", 58: "ICMP"}
 ECN = ("no_ECT", "ECT1", "ECT0", "CE")

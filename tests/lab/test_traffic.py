@@ -1,15 +1,17 @@
 """Real TCP, ping and floods between hosts."""
 
 import statistics
+import time
 
+import numpy as np
 import pytest
 from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import Ether
 from scapy.utils import RawPcapReader
 
-from penstock.lab import bulk, exchange, flood, ping
+from penstock.lab import Capture, bulk, exchange, flood, ping
 from penstock.lab.namespace import LabError
-from tests.truth import Capture, parse, rtts_of
+from tests.truth import parse, rtts_of
 from tests.truth.packet import RAW_IP
 
 
@@ -23,6 +25,20 @@ def test_exchanges(middlebox, version):
     totals = exchange(middlebox.a, middlebox.b, flows=10, exchanges=20, interval=0, version=version).wait()
     assert (totals.connections, totals.exchanges) == (10, 200)
     assert (totals.bytes_sent, totals.bytes_received) == (200 * 100, 200 * 1000)
+
+
+def test_each_exchange_is_timed(lab):
+    a, b = lab.host("a"), lab.host("b")
+    lab.link(a, b, delay=5_000_000)
+    for reconnect, least in ((False, 0.010), (True, 0.020)):  # an RTT for the reply, and one to connect
+        before = time.time()
+        totals = exchange(a, b, exchanges=10, interval=0.01, reconnect=reconnect, timed=True).wait()
+        began, took = totals.times.T
+        assert len(took) == totals.exchanges == 10
+        assert before < began[0]
+        assert np.all(np.diff(began) > took[:-1])
+        assert least <= took.min() <= np.median(took) < least + 0.002
+    assert exchange(a, b, exchanges=2).wait().times.shape == (0, 2)
 
 
 def test_short_flows(middlebox):

@@ -11,30 +11,40 @@ Each host is a network namespace, each link a veth pair: the kernel's own TCP, f
 Needs CAP_SYS_ADMIN and CAP_NET_ADMIN (root has both).
 """
 
+from penstock.lab.capture import Capture
 from penstock.lab.flood import Flood, flood
 from penstock.lab.host import Host, Interface
+from penstock.lab.iperf import Arrived, Iperf, iperf
 from penstock.lab.lab import Lab
 from penstock.lab.namespace import LabError
 from penstock.lab.queues import RunningQueue, run_queue
 from penstock.lab.rtts import RTT, RunningRtt, run_rtt
+from penstock.lab.series import Series, cpu_seconds, sent_bytes
 from penstock.lab.traffic import Ping, Totals, Transfer, bulk, exchange, ping
 
 __all__ = [
     "RTT",
+    "Arrived",
+    "Capture",
     "Flood",
     "Host",
     "Interface",
+    "Iperf",
     "Lab",
     "LabError",
     "Ping",
     "RunningQueue",
     "RunningRtt",
+    "Series",
     "Totals",
     "Transfer",
     "bulk",
+    "cpu_seconds",
     "exchange",
     "flood",
+    "iperf",
     "ping",
     "run_queue",
     "run_rtt",
+    "sent_bytes",
 ]

@@ -16,7 +16,7 @@ import socket
 import sys
 import time
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 _ZEROS: Final = memoryview(bytes(1 << 18))
 _LINGER: Final = 5.0  # s that the other end may take to read what is on its way, and close
@@ -37,6 +37,7 @@ class Spec:
     exchanges: int = 0
     reconnect: bool = False
     pacing: int = 0
+    timed: bool = False
 
 
 @dataclass
@@ -48,6 +49,8 @@ class Count:
     exchanges: int = 0
     bytes_sent: int = 0
     bytes_received: int = 0
+    times: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
+    """Of each exchange, if it is `timed`: when it began, s since 1970, and how long it took, s."""
 
 
 class Server:
@@ -132,6 +135,7 @@ class Flow:
     unsent: int = 0
     unread: int = 0
     done: int = 0
+    began: float = 0.0
     closing: bool = False
 
 
@@ -148,7 +152,7 @@ class Client:
         self._open = 0
         self._end = 0.0
 
-    def run(self) -> dict[str, float]:
+    def run(self) -> dict[str, Any]:
         """Send until time is up or all is done; then end every connection and wait for the server's end."""
         start = time.monotonic()
         self._end = start + self.spec.seconds
@@ -191,6 +195,7 @@ class Client:
 
     def _begin(self, flow: Flow) -> None:
         """Start an exchange."""
+        flow.began = time.time()
         if flow.connection.fileno() < 0:
             self._connect(flow)
         flow.unsent, flow.unread = self.spec.request, self.spec.reply
@@ -230,6 +235,8 @@ class Client:
         if flow.unsent or flow.unread or flow.closing:
             return
         self.count.exchanges += 1
+        if self.spec.timed:
+            self.count.times.append((flow.began, time.time() - flow.began))
         flow.done += 1
         if self.spec.reconnect or flow.done == self.spec.exchanges:
             self._finish(flow)

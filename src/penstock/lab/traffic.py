@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from penstock.lab.namespace import LabError
 
 if TYPE_CHECKING:
@@ -31,6 +34,8 @@ class Totals:
     bytes_sent: int
     bytes_received: int
     seconds: float
+    times: NDArray[np.float64]
+    """Of exchanges that are `timed`, a row for each: when it began, s since 1970, and how long it took, s."""
 
 
 class Transfer:
@@ -47,6 +52,7 @@ class Transfer:
             message = f"{server.name}: no TCP server at {address}"
             raise LabError(message)
         spec = {"address": address, "port": int(port), **spec}
+        self._client_name = client.name
         self._client = client.popen([*_PEER, "send", json.dumps(spec)], **pipes)
         self._limit: float = spec["seconds"] + _MARGIN
 
@@ -67,7 +73,10 @@ class Transfer:
             raise LabError(message) from error
         finally:
             self.stop()
-        totals = Totals(**json.loads(output or "{}"))
+        if not output:
+            raise LabError(f"{self._client_name}: TCP traffic broke off")
+        counts = json.loads(output)
+        totals = Totals(**counts | {"times": np.reshape(np.array(counts["times"], np.float64), (-1, 2))})
         if totals.failed:
             message = f"{totals.failed} of {totals.connections} TCP connections failed"
             raise LabError(message)
@@ -125,6 +134,7 @@ def exchange(
     interval: float = 0.01,
     exchanges: int = 0,
     reconnect: bool = False,
+    timed: bool = False,
     version: Literal[4, 6] = 4,
 ) -> Transfer:
     """Send requests and wait for the reply to each, on every flow.
@@ -139,6 +149,7 @@ def exchange(
         interval: Seconds between a reply and the next request on the same flow.
         exchanges: After how many a flow ends; 0 for no limit but time.
         reconnect: A new connection for every exchange: many short flows.
+        timed: Whether `Totals.times` has each exchange, with the time that connecting takes if it does.
         version: 4 or 6, of IP.
     """
     return Transfer(
@@ -152,6 +163,7 @@ def exchange(
         interval=interval,
         exchanges=exchanges,
         reconnect=reconnect,
+        timed=timed,
     )
 
 

@@ -1,0 +1,21 @@
+"""Schedulers that an experiment compares, besides those that it has anyway."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def schedulers(text: str) -> tuple[str, ...]:
+    """Return the schedulers of a list with commas, names or files, as `penstock queue run` takes them."""
+    return tuple(_absolute(each) for each in text.split(",") if each)
+
+
+def case(scheduler: str) -> str:
+    """Return what a scheduler is called: `fifo`, `mine` for `./mine.py`, `Voice` for `./mine.py:Voice`."""
+    path, _, name = scheduler.partition(":")
+    return name or Path(path).stem
+
+
+def _absolute(scheduler: str) -> str:
+    path, colon, name = scheduler.partition(":")
+    return str(Path(path).absolute()) + colon + name if path.endswith(".py") else scheduler
