@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-TOOLS := ip:iproute2 tc:iproute2 ethtool:ethtool ping:iputils-ping tcpdump:tcpdump
+TOOLS := ip:iproute2 tc:iproute2 ethtool:ethtool ping:iputils-ping tcpdump:tcpdump iperf3:iperf3 chromium:chromium
 
 export PATH := $(PATH):/usr/sbin:/sbin
 

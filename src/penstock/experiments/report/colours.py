@@ -1,0 +1,40 @@
+"""Which colour means what: the same in all pictures of a report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from penstock.experiments.result import Plot
+
+COLOURS: Final = 8
+"""How many there are, `--c0` to `--c7` of the style sheet: apart for the colour-blind, too."""
+
+DASHES: Final = ((), (5, 2), (1.5, 1.5), (7, 2, 1.5, 2))
+"""Lengths of dashes and gaps, for lines that have to share a colour."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a line looks like."""
+
+    colour: int
+    dashes: Sequence[float]
+
+
+def looks(plots: Sequence[Plot]) -> Mapping[str, Look]:
+    """Return what the lines look like, by label.
+
+    Those of one plot differ. Colours are used evenly, and lines of one plot share one if there are too many.
+    """
+    found: dict[str, Look] = {}
+    together = [{line.label for line in plot.lines} for plot in plots]
+    for label in dict.fromkeys(line.label for plot in plots for line in plot.lines):
+        others = set[str]().union(*(labels for labels in together if label in labels))
+        near = [found[other].colour for other in others if other in found]
+        everywhere = [look.colour for look in found.values()]
+        colour = min(range(COLOURS), key=lambda each: (near.count(each), everywhere.count(each)))
+        found[label] = Look(colour, DASHES[near.count(colour) % len(DASHES)])
+    return found
