@@ -56,7 +56,7 @@ def begin_stream() -> None:
 
 
 def _wants_json(ctx: click.Context) -> bool:
-    return bool(ctx.params.get("as_json")) or ctx.params.get("format") in ("json", "jsonl")
+    return ctx.params.get("as_json") in (True, "-") or ctx.params.get("format") in ("json", "jsonl")
 
 
 def _keep(ctx: click.Context, option: click.Parameter, value: object) -> None:

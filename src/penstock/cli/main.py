@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-COMMANDS: Final = ("rtt", "queue", "bench", "doctor")
+COMMANDS: Final = ("rtt", "queue", "lab", "bench", "doctor")
 """Each is the file of that name beside this one, and `command` in it."""
 
 

@@ -3,6 +3,6 @@
 It needs nothing else: no script, no network.
 """
 
-from penstock.experiments.report.writing import ReportError, check, write
+from penstock.experiments.report.writing import ReportError, as_text, check, write
 
-__all__ = ["ReportError", "check", "write"]
+__all__ = ["ReportError", "as_text", "check", "write"]

@@ -43,12 +43,12 @@ def write(directory: Path, results: Sequence[Result], name: str = "") -> Path:
     from penstock.experiments.report.page import page  # noqa: PLC0415  # it takes matplotlib
 
     report, data = _paths(directory, name)
-    files.write(data, as_json(results))
+    files.write(data, as_text(results))
     files.write(report, page(results))
     return report
 
 
-def as_json(results: Sequence[Result]) -> str:
+def as_text(results: Sequence[Result]) -> str:
     """Return one result as a JSON object, or several as a list of them."""
     found = [result.as_json() for result in results]
     return json.dumps(found if len(found) > 1 else found[0]) + "\n"
