@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pytest
 from scapy.layers.inet import IP, TCP
+from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.utils import RawPcapReader
 
@@ -79,6 +80,17 @@ def test_a_server_that_nobody_reaches(middlebox):
     middlebox.b.run(["ip", "link", "set", "pst-m", "down"])
     with pytest.raises(LabError, match="2 of 2 TCP connections failed"):
         transfer.wait()
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_what_is_marked(middlebox, tmp_path, version):
+    with Capture(middlebox.towards_a, tmp_path / "marked.pcap") as capture:
+        exchange(middlebox.a, middlebox.b, exchanges=5, dscp=46, version=version).wait()
+        ping(middlebox.a, middlebox.b, count=3, dscp=10, version=version)
+    packets = [Ether(frame) for frame in frames(capture.path) if parse(frame)]
+    sent = [packet for packet in packets if packet.src == middlebox.a.interfaces[0].mac]
+    marks = [packet[IP].tos >> 2 if version == 4 else packet[IPv6].tc >> 2 for packet in sent]
+    assert (set(marks), marks.count(10)) == ({46, 10}, 3)
 
 
 def test_ping_without_replies_is_no_error(middlebox):

@@ -38,6 +38,7 @@ class Spec:
     reconnect: bool = False
     pacing: int = 0
     timed: bool = False
+    dscp: int = 0
 
 
 @dataclass
@@ -184,6 +185,7 @@ class Client:
         flow.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self.spec.pacing:
             flow.connection.setsockopt(socket.SOL_SOCKET, _SO_MAX_PACING_RATE, self.spec.pacing)
+        mark(flow.connection, self.spec.dscp)
         flow.connection.connect_ex((self.spec.address, self.spec.port))
         flow.closing = False
         self._selector.register(flow.connection, selectors.EVENT_READ, flow)
@@ -256,6 +258,14 @@ class Client:
         now = time.monotonic()
         if self.spec.reconnect and flow.done != self.spec.exchanges and now < self._end:
             self._plan(flow, now + self.spec.interval)
+
+
+def mark(connection: socket.socket, dscp: int) -> None:
+    """Give what a socket sends from now on a DSCP; TCP keeps the ECN bits to itself."""
+    if connection.family == socket.AF_INET6:
+        connection.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, dscp << 2)
+    else:
+        connection.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, dscp << 2)
 
 
 def main() -> None:

@@ -135,6 +135,7 @@ def exchange(
     exchanges: int = 0,
     reconnect: bool = False,
     timed: bool = False,
+    dscp: int = 0,
     version: Literal[4, 6] = 4,
 ) -> Transfer:
     """Send requests and wait for the reply to each, on every flow.
@@ -150,6 +151,7 @@ def exchange(
         exchanges: After how many a flow ends; 0 for no limit but time.
         reconnect: A new connection for every exchange: many short flows.
         timed: Whether `Totals.times` has each exchange, with the time that connecting takes if it does.
+        dscp: Of the client's packets, 0 to 63.
         version: 4 or 6, of IP.
     """
     return Transfer(
@@ -164,6 +166,7 @@ def exchange(
         exchanges=exchanges,
         reconnect=reconnect,
         timed=timed,
+        dscp=dscp,
     )
 
 
@@ -182,13 +185,14 @@ def ping(
     count: int = 5,
     interval: float = 0.05,
     size: int = 56,
+    dscp: int = 0,
     version: Literal[4, 6] = 4,
 ) -> Ping:
-    """Ping `count` times, every `interval` seconds, with `size` bytes of data.
+    """Ping `count` times, every `interval` seconds, with `size` bytes of data and a DSCP.
 
     Lost replies are no error; `LabError` if ping does not even send.
     """
-    flags = ["-c", str(count), "-i", str(interval), "-s", str(size), "-W", "1"]
+    flags = ["-c", str(count), "-i", str(interval), "-s", str(size), "-Q", str(dscp << 2), "-W", "1"]
     command = ["ping", f"-{version}", "-n", *flags, target.address(version)]
     process = source.popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     output, errors = process.communicate(timeout=count * max(interval, 1.0) + _MARGIN)
