@@ -32,6 +32,13 @@ def test_a_delay_is_exact(lab, version):
     assert 20 <= rtt(a, b, version=version) <= 20.3 + own
 
 
+def test_a_delay_may_change(lab):
+    a, b = lab.host("a"), lab.host("b")
+    lab.link(a, b, delay=10 * MS)
+    lab.wires[0].set_delay(3 * MS)
+    assert 6 <= rtt(a, b) < 8
+
+
 def test_a_rate_holds_both_ways(lab):
     a, b = lab.host("a"), lab.host("b")
     lab.link(a, b, rate=20_000_000, delay=1 * MS)

@@ -46,6 +46,14 @@ class Wire(Running):
         netem = ["queue", "run", "netem", "--delay", f"{delay}ns"]
         super().__init__(bridge, [*PENSTOCK, *netem, *both, *shape], BEGUN)
 
+    def set_delay(self, delay: int) -> None:
+        """Have packets take another time from now on, ns each way, up to what the link was made with.
+
+        Those under way arrive when they would have. LabError if it cannot be.
+        """
+        for port in self.ports:
+            self.host.run([*PENSTOCK, "queue", "set", port.name, f"delay={delay}ns"])
+
     def dropped(self) -> int:
         """Return how many packets it has lost, for lack of room or otherwise."""
         counts = [queue_statistics(port) for port in self.ports]
