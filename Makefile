@@ -1,4 +1,4 @@
-# make demo   RTTs of real traffic between network namespaces, live, for about 20 seconds
+# make demo   a slow link between network namespaces: FIFO, then FQ-CoDel, and a report, in about 30 seconds
 # make test   style, types and tests (needs root for what runs in the kernel)
 # Both set up all that they need, the first time.
 

@@ -1,6 +1,7 @@
 """Every example does what it says, on real traffic."""
 
 import importlib.util
+import json
 import os
 import re
 import runpy
@@ -20,6 +21,7 @@ import pytest
 from penstock.kernel import Loaded
 from penstock.lab import bulk, exchange, ping
 from tests.conftest import Middlebox
+from tests.experiments.browser import check_report
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -124,18 +126,27 @@ def test_slow_hosts_measures(middlebox: Middlebox, attached: threading.Event) ->
     assert all(0 < median < 100 for median in medians.values())
 
 
-def test_demo_shows_the_latency_of_a_full_buffer() -> None:
+def test_demo_shows_what_a_scheduler_does(tmp_path: Path) -> None:
     command = [sys.executable, str(EXAMPLES / "demo.py")]
     start = time.monotonic()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as demo:
-        output, _ = demo.communicate(timeout=60)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as demo:
+        output, _ = demo.communicate(timeout=90)
     assert demo.returncode == 0
-    assert 20 <= time.monotonic() - start < 40
+    assert 20 <= time.monotonic() - start < 60
     assert not list(Path("/run/netns").glob(f"pst-{demo.pid}-*")), "nothing is left behind"
-    rows = {line[:20].strip(): line[20:] for line in output.splitlines()[-3:]}
-    idle, loaded, after = (float(cell.split(" / ")[0]) for cell in re.split(r"\s{2,}", rows["ping"].strip()))
-    assert loaded > 10 * max(idle, after)
+    *_, report = output.split("the report is ")
+    rows = json.loads((tmp_path / report.strip()).with_suffix(".json").read_text())["results"]
+    quiet, fifo, fq_codel = rows
+    for kind in ("ping", "request"):
+        before, full, after = (each[f"{kind}_median_ms"] for each in (quiet, fifo, fq_codel))
+        assert full > 10 * after
+        assert after < before + 5
+    assert fq_codel["sent_mbps"] > 0.95 * fifo["sent_mbps"] > 0.95 * 19
+    seconds = [line.split() for line in output.splitlines() if line[:3].strip().isdigit()]
+    assert len(seconds) >= 18
+    assert {"Fifo", "FqCodel"} == {scheduler for _, _, scheduler, *_ in seconds}
     assert re.search(r"^penstock: \d+ RTTs of \d+ packets in 2\d\.\d s", output, re.MULTILINE)
+    check_report(tmp_path / report.strip(), plots=3)
 
 
 def test_demo_without_root_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,6 +75,8 @@ class Result:
     A figure that is a median of several runs has a `…_spread` beside it: the least and the greatest.
     """
     plots: Sequence[Plot]
+    command: str = ""
+    """What repeats it, where `penstock lab run` does not."""
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` writes."""

@@ -9,7 +9,7 @@ import tty
 from collections.abc import Sequence
 from typing import Any, Final, NoReturn
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 
 from penstock.errors import PenstockError
@@ -63,11 +63,13 @@ class Screen:
         loop.every(DRAW, lambda now: self._draw(now, source))
         loop.on(sys.stdin, lambda: loop.stop() if self._quits() else None)
 
+    def view(self, source: Source, size: tuple[int, int]) -> RenderableType:
+        """Return a screenful, of so many columns and lines."""
+        return render(self._board, source.totals(), interfaces=source.interfaces, sort=self._sort, size=size)
+
     def _draw(self, now: int, source: Source) -> None:
         self._board.tick(now)
-        size = self._console.size
-        view = render(self._board, source.totals(), interfaces=source.interfaces, sort=self._sort, size=size)
-        self._live.update(view, refresh=True)
+        self._live.update(self.view(source, self._console.size), refresh=True)
 
     def _quits(self) -> bool:
         keys = os.read(sys.stdin.fileno(), 64)

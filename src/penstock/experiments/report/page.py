@@ -84,6 +84,8 @@ def _section(result: Result, colours: Mapping[str, Look]) -> str:
 
 
 def _command(result: Result) -> str:
+    if result.command:
+        return result.command
     options = ((f"--{name.replace('_', '-')}", value) for name, value in result.parameters.items())
     return shlex.join(["penstock", "lab", "run", result.experiment, *chain.from_iterable(options)])
 
