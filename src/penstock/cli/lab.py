@@ -96,7 +96,7 @@ _REPORT: Final = click.option(
 
 @contextmanager
 def _until_ctrl_c() -> Generator[None]:
-    """Have Ctrl-C end a command once: a second one would find it cleaning up, and leave things behind."""
+    """Have Ctrl-C end a command once: later ones, until the process has ended, would leave things behind."""
 
     def interrupt(number: int, frame: object) -> NoReturn:
         del frame
@@ -110,7 +110,8 @@ def _until_ctrl_c() -> Generator[None]:
         click.echo("penstock: ended by Ctrl-C, before the end", err=True)
         click.get_current_context().exit(_INTERRUPTED)
     finally:
-        signal.signal(signal.SIGINT, before)
+        if signal.getsignal(signal.SIGINT) is interrupt:
+            signal.signal(signal.SIGINT, before)
 
 
 def _run_command(name: str, experiment: type[Experiment]) -> click.Command:

@@ -29,7 +29,7 @@ _AROUND: Final = 62
 _FEW: Final = 30
 """Points that are marked on a line: each was measured by itself."""
 
-_VARIABLES: Final = ("ink", "faint", *(f"c{number}" for number in range(COLOURS)))
+_VARIABLES: Final = ("paper", "ink", "faint", *(f"c{number}" for number in range(COLOURS)))
 """Colours of the style sheet. matplotlib takes no names: what it draws in #fe00nn gets that index."""
 
 _SETTINGS: Final = {
@@ -117,7 +117,7 @@ def _points(axes: Axes, plot: Plot, looks: Mapping[str, Look]) -> None:
         axes.plot(x[kept], y[kept], color=colour, **style)
         if line.low:
             whiskers = _whiskers(line)[:, kept]
-            axes.errorbar(x[kept], y[kept], yerr=whiskers, fmt="none", ecolor=colour, elinewidth=1, capsize=2)
+            axes.errorbar(x[kept], y[kept], yerr=whiskers, fmt="none", color=colour, elinewidth=1, capsize=2)
 
 
 def _bars(axes: Axes, plot: Plot, looks: Mapping[str, Look]) -> None:
@@ -131,8 +131,9 @@ def _bars(axes: Axes, plot: Plot, looks: Mapping[str, Look]) -> None:
         for index, bar in enumerate(axes.barh(at, line.y, 0.9 * width, color=colour)):
             bar.set_gid(f"line-{number}-{index}")
         if line.low:
-            style = {"fmt": "none", "ecolor": _colour("ink"), "elinewidth": 1, "capsize": 2}
-            axes.errorbar(line.y, at, xerr=_whiskers(line), **style)
+            for edge, thick in (("paper", 3), ("ink", 1)):  # seen on bars of any colour
+                style = {"fmt": "none", "color": _colour(edge), "elinewidth": thick, "capsize": 2}
+                axes.errorbar(line.y, at, xerr=_whiskers(line), capthick=thick, **style)
         for y, value, end in zip(at, line.y, line.high or line.y, strict=True):
             where = {"xytext": (4, 0), "textcoords": "offset points", "va": "center", "fontsize": 11}
             axes.annotate(f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}", (end, y), **where)
@@ -176,9 +177,9 @@ def _finish(axes: Axes, plot: Plot) -> None:
     else:
         _scale(axes, others, log=plot.log_x)
         axes.set_xmargin(0.01)
-    _begin_at_nought(axes, plot)
     for number, (name, value) in enumerate(plot.marks.items()):
         _mark(axes, plot, number, name, value)
+    _begin_at_nought(axes, plot)
 
 
 def _scale(axes: Axes, axis: Any, *, log: bool) -> None:
