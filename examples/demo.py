@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,13 @@ from penstock.rtt.naming import Events
 from penstock.rtt.options import RttOptions
 from penstock.rtt.records import EventKind
 from penstock.rtt.session import Session, Sink, Source
+from penstock.rtt.totals import Totals
 
 SECOND = 1_000_000_000
 RATE, SLOTS, DELAY = "20mbit", 400, 5_000_000
 QUIET, FIFO, FQ_CODEL = 4, 7, 10
 """Seconds: without bulk, with it under FIFO, and under FQ-CoDel."""
+ALL = QUIET + FIFO + FQ_CODEL
 SETTLED = 2.0
 """Seconds from a change until it shows: TCP has to fill the queue, or to empty it."""
 REPORT = Path("build/demo")
@@ -125,7 +128,7 @@ class Beside(Screen):
 def main() -> None:
     check(REPORT, "demo")
     print("penstock: setting up three hosts, and a queue of 20 Mbit/s between them", file=sys.stderr)
-    with Lab() as lab, ThreadPoolExecutor() as threads:
+    with ThreadPoolExecutor() as threads, Lab() as lab:
         client, router, server = lab.host("client"), lab.router("router"), lab.host("server")
         _, near = lab.link(client, router, xdp=True)
         far, _ = lab.link(router, server, delay=DELAY)
@@ -135,19 +138,23 @@ def main() -> None:
             monitor = lab.enter_context(
                 Monitor([near.name], RttOptions(rate_limit=SECOND // 20), ingress="xdp")
             )
-        story = threads.submit(tell, threads, client, server, queue)
+        ended = threading.Event()
+        lab.callback(ended.set)
+        story = threads.submit(tell, threads, client, server, queue, ended)
         totals = watch(monitor, record)
+        if totals.seconds < ALL - 1:
+            raise PenstockError("ended early: no report")
         story.result()
     print(f"penstock: {totals}\n")
     result = found_in(record)
     print(f"{text(result)}\n\npenstock: the report is {write(REPORT, [result], 'demo')}")
 
 
-def watch(monitor: Monitor, record: Record) -> object:
-    """Show what happens, until the story has ended."""
+def watch(monitor: Monitor, record: Record) -> Totals:
+    """Show what happens, to the end or until Ctrl-C."""
     watched = sys.stdout.isatty() and sys.stdin.isatty()
     sink = Beside(record) if watched else Lines(record)
-    session = Session(monitor, sink, duration=(QUIET + FIFO + FQ_CODEL) * SECOND)
+    session = Session(monitor, sink, duration=ALL * SECOND)
     if isinstance(sink, Screen):
         sink.join(session.loop, monitor)
     else:
@@ -155,14 +162,17 @@ def watch(monitor: Monitor, record: Record) -> object:
     return session.run()
 
 
-def tell(threads: ThreadPoolExecutor, client: Host, server: Host, queue: RunningQueue) -> None:
-    """All that happens, in its time."""
-    seconds = QUIET + FIFO + FQ_CODEL
-    pings: Future[object] = threads.submit(ping, client, server, count=10 * (seconds - 1), interval=0.1)
-    with exchange(client, server, seconds=seconds - 1, interval=0.05) as requests:
-        time.sleep(QUIET)
+def tell(
+    threads: ThreadPoolExecutor, client: Host, server: Host, queue: RunningQueue, ended: threading.Event
+) -> None:
+    """All that happens, in its time; nothing more once all has ended."""
+    pings = threads.submit(ping, client, server, count=10 * (ALL - 1), interval=0.1)
+    with exchange(client, server, seconds=ALL - 1, interval=0.05) as requests:
+        if ended.wait(QUIET):
+            return
         with iperf(client, server, flows=4, seconds=FIFO + FQ_CODEL - 1, congestion="cubic") as bulk:
-            time.sleep(FIFO)
+            if ended.wait(FIFO):
+                return
             queue.swap("fq_codel")
             bulk.wait()
         requests.wait()
@@ -187,9 +197,7 @@ def found_in(record: Record) -> Result:
             row |= {f"{kind}_median_ms": median, f"{kind}_p95_ms": high}
         rows.append(row | {"sent_mbps": round(sent_mbps(record, first, last), 2)})
     parameters = {"rate": RATE, "slots": str(SLOTS), "delay": f"{DELAY / 1e6:g}ms", "congestion": "cubic"}
-    summary = (
-        "Interactive traffic beside bulk on a slow link: FIFO, then FQ-CoDel, while packets go on."
-    )
+    summary = "Interactive traffic beside bulk on a slow link: FIFO, then FQ-CoDel, while packets go on."
     return Result("demo", summary, parameters, rows, plots(record, swapped), command="make demo")
 
 
