@@ -13,6 +13,7 @@ import pytest
 from penstock import units
 from penstock.cli.main import main
 from penstock.experiments import Experiment, Line, Option, Plot, Result, catalogue, trial
+from penstock.experiments.result import row
 from penstock.lab import Lab
 
 
@@ -31,7 +32,8 @@ class Made_up(Experiment):  # noqa: N801  # as the catalogue finds it
         if self.pause:
             self.wait(tell)
         cases = [f"case {number}" for number in range(self.how_many)] + self.extra.split(",")
-        rows = [{"case": case, "goodput_mbps": 50.0} for case in cases if case]
+        runs = [{"goodput_mbps": 49.0 + run} for run in range(self.runs)]
+        rows = [row(case, runs) for case in cases if case]
         plot = Plot("goodput", "Goodput", "case", "goodput (Mbit/s)", [Line("all", [50.0], ["case"])], "bars")
         return Result("made_up", self.summary(), self.parameters, rows, [plot])
 

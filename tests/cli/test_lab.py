@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,18 +78,32 @@ class TestRun:
         assert done.stdout.splitlines() == [
             "Nothing is shown: it is made up.",
             "",
-            "case    goodput",
-            "         Mbit/s",
-            "case 0     50.0",
+            "case       goodput",
+            "            Mbit/s",
+            "case 0  50 (49\u201351)",
         ]
+
+    @pytest.mark.parametrize(("columns", "shown"), [(18, "50 (49\u201351)"), (17, "50")])
+    def test_a_terminal_too_narrow_for_spreads_gets_medians(self, columns: int, shown: str) -> None:
+        terminal, inside = os.openpty()
+        termios.tcsetwinsize(inside, (24, columns))
+        command = [sys.executable, made_up.__file__, "lab", "run", "made_up"]
+        clean = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+        done = subprocess.run(command, stdout=inside, stderr=subprocess.PIPE, env=clean, check=True)
+        last = os.read(terminal, 4096).decode().splitlines()[-1]
+        os.close(inside)
+        os.close(terminal)
+        assert last.split(maxsplit=2)[2] == shown
+        assert (b"medians only: with spreads, it takes 18 columns" in done.stderr) == (shown == "50")
 
     def test_json_in_a_file(self, tmp_path: Path) -> None:
         done = lab("run", "made_up", "--seed", "7", "--json", tmp_path / "data.json")
-        assert "case 1     50.0" in done.stdout
+        assert "case 1  50 (49\u201351)" in done.stdout
         found = json.loads((tmp_path / "data.json").read_text())
         assert found["experiment"] == "made_up"
         assert found["parameters"]["seed"] == "7"
-        assert found["results"] == [{"case": f"case {each}", "goodput_mbps": 50.0} for each in range(2)]
+        figures = {"goodput_mbps": 50.0, "goodput_mbps_spread": [49.0, 51.0]}
+        assert found["results"] == [{"case": f"case {each}", **figures} for each in range(2)]
         assert found["series"] == {"goodput": {"all": {"x": ["case"], "y": [50.0]}}}
 
     def test_json_on_stdout_is_all_that_is_there(self) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import json
+import shutil
 import signal
+import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +17,7 @@ import click
 from penstock.cli.command import Command, Refused
 
 if TYPE_CHECKING:
-    from penstock.experiments import Experiment
+    from penstock.experiments import Experiment, Result
 
 _STDOUT: Final = "-"
 """As a file's name."""
@@ -192,17 +194,28 @@ def _run(experiments: Sequence[Experiment], name: str, as_json: str | None, repo
     """Run experiments, one after the other; show what they found, and write what is asked for."""
     from penstock.experiments import files
     from penstock.experiments.report import as_text, write
-    from penstock.experiments.table import text
 
     results = [experiment.run(_tell) for experiment in experiments]
     if as_json == _STDOUT:
         click.echo(as_text(results), nl=False)
     else:
-        click.echo("\n\n".join(f"{result.summary}\n\n{text(result)}" for result in results))
+        _show(results)
         if as_json is not None:
             files.write(Path(as_json), as_text(results))
     if report is not None:
         _tell(f"the report is {write(Path(report), results, name)}")
+
+
+def _show(results: Sequence[Result]) -> None:
+    """Print tables; on a terminal without spreads, if it is too narrow for them."""
+    from penstock.experiments.table import text
+
+    tables = [text(result) for result in results]
+    widest = max(len(line) for table in tables for line in table.splitlines())
+    if sys.stdout.isatty() and widest > shutil.get_terminal_size().columns:
+        tables = [text(result, spread=False) for result in results]
+        _tell(f"medians only: with spreads, it takes {widest} columns")
+    click.echo("\n\n".join(f"{each.summary}\n\n{table}" for each, table in zip(results, tables, strict=True)))
 
 
 def _tell(line: str) -> None:

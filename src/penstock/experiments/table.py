@@ -35,9 +35,11 @@ _DIGITS: Final = 3
 _FINEST: Final = 4
 """Decimals at most: figures are rounded so in the first place."""
 
+_WIDEST: Final = 10_000
 
-def text(result: Result) -> str:
-    """Return the results as lines, a row for each case: `93.4 (91.2-94.0)` is a median and its spread.
+
+def text(result: Result, *, spread: bool = True) -> str:
+    """Return the results as lines, a row for each case: `93.4 (91.2\u201394.0)` is a median and its spread.
 
     As wide as it has to be: nothing is cut off.
     """
@@ -51,9 +53,9 @@ def text(result: Result) -> str:
             "\n".join(heading(name)), justify="left" if name == "case" else "right", no_wrap=True
         )
     for row in result.results:
-        table.add_row(*(cell(row, name) for name in names))
+        table.add_row(*(cell(row, name, spread=spread) for name in names))
     lines = io.StringIO()
-    Console(file=lines, width=1000, markup=False).print(table)
+    Console(file=lines, width=_WIDEST, markup=False).print(table)
     return "\n".join(line.rstrip() for line in lines.getvalue().splitlines())
 
 
@@ -71,21 +73,22 @@ def heading(name: str) -> tuple[str, str]:
     return name.replace("_", " "), ""
 
 
-def cell(row: Mapping[str, Any], name: str) -> str:
+def cell(row: Mapping[str, Any], name: str, *, spread: bool = True) -> str:
     """Return what a row has in a column; nothing if it is of another kind."""
     value = row.get(name, "")
     if isinstance(value, bool):
         return "yes" if value else "no"
     if not isinstance(value, int | float):
         return str(value)
-    if name + SPREAD not in row:
-        return f"{value:,.{_decimals(value)}f}"
-    low, high = row[name + SPREAD]
-    decimals = _decimals(value or high)
-    return f"{value:,.{decimals}f} ({low:,.{decimals}f}\u2013{high:,.{decimals}f})"
+    low, high = row.get(name + SPREAD, (value, value))
+    decimals = _decimals(value, low, high)
+    median, *ends = (f"{each:,.{decimals}f}" for each in (value, low, high))
+    return f"{median} ({ends[0]}\u2013{ends[1]})" if spread and ends != [median, median] else median
 
 
-def _decimals(value: float) -> int:
-    if isinstance(value, int) or not value or not math.isfinite(value):
+def _decimals(value: float, low: float, high: float) -> int:
+    """How many decimals show a value, and the same of its spread; none of whole numbers."""
+    size = abs(value or high)
+    if all(float(each).is_integer() for each in (value, low, high)) or not math.isfinite(size):
         return 0
-    return min(max(_DIGITS - 1 - math.floor(math.log10(abs(value))), 0), _FINEST)
+    return min(max(_DIGITS - 1 - math.floor(math.log10(size)), 0), _FINEST)
