@@ -29,6 +29,8 @@ _LISTENING: Final = 5.0
 _MARGIN: Final = 20.0
 """s that it may take to begin and to end, besides its own time: through a full queue, on a busy machine."""
 
+_US: Final = 1e6
+
 _ports: Final = itertools.count(5201)
 
 
@@ -48,6 +50,8 @@ class Arrived:
     """TCP segments sent again; 0 for UDP."""
     lost: int
     """UDP packets that did not arrive; 0 for TCP."""
+    rtt: float
+    """Mean of the smoothed RTTs of TCP's senders, read now and then, s; 0 for UDP."""
 
 
 class Iperf:
@@ -162,6 +166,7 @@ def _arrived(start: float, sent: dict[str, Any], received: dict[str, Any]) -> Ar
     shares = size * 8 / seconds
     ends = [flow.get("udp", {}) for flow in received["end"]["streams"]]
     total = sent["end"].get("sum_sent", {})
+    senders = [flow.get("sender", {}) for flow in sent["end"]["streams"]]
     return Arrived(
         start=start,
         rates=rates.T,
@@ -169,4 +174,5 @@ def _arrived(start: float, sent: dict[str, Any], received: dict[str, Any]) -> Ar
         shares=shares,
         retransmits=total.get("retransmits", 0),
         lost=sum(end.get("lost_packets", 0) for end in ends),
+        rtt=float(np.mean([sender.get("mean_rtt", 0) for sender in senders])) / _US,
     )
