@@ -165,7 +165,8 @@ def _finish(axes: Axes, plot: Plot) -> None:
     """Add what is around the lines: axes, grid and marks. The values of bars are on the axis below."""
     below, beside = (plot.y, plot.x) if plot.kind == "bars" else (plot.x, plot.y)
     axes.set_xlabel(below)
-    axes.set_title(beside, loc="left", fontsize=12)
+    names = plot.kind == "bars" and plot.marks  # of marks, above the bars
+    axes.set_title(beside, loc="left", fontsize=12, pad=20 if names else 6)
     axes.tick_params(length=0, which="both")
     axes.set_axisbelow(True)
     axes.grid(axis="x" if plot.kind == "bars" else "y", color=_colour("faint"), linewidth=0.8)
