@@ -21,8 +21,11 @@ from penstock.lab.queues import RunningQueue, run_queue
 from penstock.lab.rtts import RTT, RunningRtt, run_rtt
 from penstock.lab.series import Series, cpu_seconds, sent_bytes
 from penstock.lab.traffic import Ping, Totals, Transfer, bulk, exchange, ping
+from penstock.lab.workload import COMPLETED, PLAN, Workload, heavy_tailed, send_flows
 
 __all__ = [
+    "COMPLETED",
+    "PLAN",
     "RTT",
     "Arrived",
     "Capture",
@@ -38,13 +41,16 @@ __all__ = [
     "Series",
     "Totals",
     "Transfer",
+    "Workload",
     "bulk",
     "cpu_seconds",
     "exchange",
     "flood",
+    "heavy_tailed",
     "iperf",
     "ping",
     "run_queue",
     "run_rtt",
+    "send_flows",
     "sent_bytes",
 ]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from penstock.lab.host import Host
 
 _PEER: Final = [sys.executable, "-I", str(Path(__file__).with_name("peer.py"))]
+_PIPES: Final[dict[str, Any]] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
 _MARGIN: Final = 20.0  # s that a client may take beyond its own time, on a busy machine
 
 
@@ -42,18 +43,11 @@ class Transfer:
     """TCP traffic under way: `wait` for its end, or leave a `with` block to stop it."""
 
     def __init__(self, client: Host, server: Host, version: Literal[4, 6], **spec: Any) -> None:
-        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         address = server.address(version)
-        answer = {"address": address, "request": spec["request"], "reply": spec["reply"]}
-        self._server = server.popen([*_PEER, "serve", json.dumps(answer)], **pipes)
-        assert self._server.stdout is not None
-        port = self._server.stdout.readline()
-        if not port:
-            message = f"{server.name}: no TCP server at {address}"
-            raise LabError(message)
-        spec = {"address": address, "port": int(port), **spec}
+        self._server, port = start_server(server, address, spec["request"], spec["reply"])
+        spec = {"address": address, "port": port, **spec}
         self._client_name = client.name
-        self._client = client.popen([*_PEER, "send", json.dumps(spec)], **pipes)
+        self._client = client.popen([*_PEER, "send", json.dumps(spec)], **_PIPES)
         self._limit: float = spec["seconds"] + _MARGIN
 
     def __enter__(self) -> Self:
@@ -87,6 +81,18 @@ class Transfer:
         for process in (self._client, self._server):
             process.terminate()
             process.wait()
+
+
+def start_server(server: Host, address: str, request: int, reply: int) -> tuple[subprocess.Popen[str], int]:
+    """Start a process that answers every `request` bytes with `reply` bytes; return it, and its port."""
+    answer = {"address": address, "request": request, "reply": reply}
+    process = server.popen([*_PEER, "serve", json.dumps(answer)], **_PIPES)
+    assert process.stdout is not None
+    port = process.stdout.readline()
+    if not port:
+        message = f"{server.name}: no TCP server at {address}"
+        raise LabError(message)
+    return process, int(port)
 
 
 def bulk(
