@@ -11,7 +11,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from penstock.errors import KernelError
@@ -23,6 +25,12 @@ _PR_SET_PDEATHSIG: Final = 1  # include/uapi/linux/prctl.h
 _READY: Final = b"polling\n"
 _ENDLESS: Final = 1 << 30
 _FRAME: Final = bytes(12) + b"\x08\x00" + bytes(50)
+
+_POLLING: Final = 2
+"""Ticks of CPU time, hundredths of a second: to begin takes less."""
+
+_LOOK: Final = 0.002
+"""s from one look at that to the next."""
 
 
 class Poller:
@@ -67,7 +75,24 @@ class Poller:
         if process.stdout.readline() != _READY:
             process.wait()
             raise KernelError(f"cannot poll{'' if self._cpu is None else f' on CPU {self._cpu}'}")
+        _await_polling(process)
         return process
+
+
+def _await_polling(process: subprocess.Popen[bytes]) -> None:
+    """Wait until it polls, so that whoever did before may go.
+
+    The kernel has it sleep first, for a grace period of RCU: 20 ms or more (bpf_dispatcher_change_prog in
+    kernel/bpf/dispatcher.c).
+    """
+    before = _cpu_time(process.pid)
+    while process.poll() is None and _cpu_time(process.pid) < before + _POLLING:
+        time.sleep(_LOOK)
+
+
+def _cpu_time(pid: int) -> int:
+    """Return the ticks that a process has spent in the kernel: stime of proc_pid_stat(5)."""
+    return int(Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[12])
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
