@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,9 @@ from penstock.cli.main import main
 from penstock.experiments import Experiment, Line, Option, Plot, Result, catalogue, trial
 from penstock.experiments.result import row
 from penstock.lab import Lab
+
+
+_CHILD = "import time; print('waiting', flush=True); time.sleep(600)"
 
 
 class Made_up(Experiment):  # noqa: N801  # as the catalogue finds it
@@ -39,8 +43,9 @@ class Made_up(Experiment):  # noqa: N801  # as the catalogue finds it
 
     def wait(self, tell: Callable[[str], None]) -> None:
         with Lab() as lab:
-            lab.host("a").popen(["sleep", "600"])
-            tell("waiting")
+            child = lab.host("a").popen([sys.executable, "-c", _CHILD], stdout=subprocess.PIPE)
+            assert child.stdout is not None
+            tell(child.stdout.readline().strip())
             time.sleep(self.pause / 1e9)
 
 

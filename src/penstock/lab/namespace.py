@@ -75,6 +75,7 @@ class Namespace:
     def popen(self, arguments: Sequence[str], **options: Any) -> subprocess.Popen[str]:
         """Start a process in the namespace; options are those of `subprocess.Popen`."""
         options.setdefault("cwd", Path.cwd())  # entering a mount namespace moves a thread to its root
+        options.setdefault("process_group", 0)  # the terminal's Ctrl-C is for its parent, which ends it
 
         def start() -> subprocess.Popen[str]:
             _check(_libc.unshare(_CLONE_FS), f"prepare to enter {self.name}")
