@@ -17,7 +17,6 @@ from penstock.experiments import Experiment, Line, Option, Plot, Result, catalog
 from penstock.experiments.result import row
 from penstock.lab import Lab
 
-
 _CHILD = "import time; print('waiting', flush=True); time.sleep(600)"
 
 
