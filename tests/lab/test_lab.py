@@ -101,6 +101,8 @@ def test_links_that_make_no_sense(lab):
         lab.link(m, n)
     with pytest.raises(LabError, match="tags take Ethernet"):
         lab.link(a, lab.host("b"), tags=(100,), ethernet=False)
+    with pytest.raises(LabError, match="frames take at most 2 tags"):
+        lab.link(a, lab.host("c"), tags=(100, 200, 300))
 
 
 def test_no_address_yet(lab):
@@ -124,8 +126,10 @@ def test_the_missing_capability_is_named():
         ({"gro": True}, "generic-receive-offload: on"),
         ({"tso": False}, "tcp-segmentation-offload: off"),
         ({"gso": False}, "generic-segmentation-offload: off"),
+        ({"txvlan": False}, "tx-vlan-offload: off"),
+        ({"txvlan": False}, "tx-vlan-stag-hw-insert: off"),
     ],
-    ids=["tx", "gro", "tso", "gso"],
+    ids=["tx", "gro", "tso", "gso", "txvlan", "stag"],
 )
 def test_offloads_as_ethtool_shows_them(lab, setting, shown):
     a, b = lab.host("a"), lab.host("b")
@@ -137,7 +141,7 @@ def test_offloads_as_ethtool_shows_them(lab, setting, shown):
 
 def test_an_unknown_offload(lab):
     end, _ = lab.link(lab.host("a"), lab.host("b"))
-    with pytest.raises(LabError, match="no offload named warp: there are rx, tx, tso, gso, gro"):
+    with pytest.raises(LabError, match="no offload named warp: there are rx, tx, tso, gso, gro, txvlan"):
         end.offload(warp=True)
 
 

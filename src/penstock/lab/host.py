@@ -121,7 +121,7 @@ class Interface:
         return interface
 
     def offload(self, **features: bool) -> None:
-        """Switch offloads as `ethtool -K` does, by its short names: tx, rx, tso, gso, gro."""
+        """Switch offloads as `ethtool -K` does, by its short names: tx, rx, tso, gso, gro, txvlan."""
         with self.host.enter():
             set_offloads(self.name, features)
 

@@ -12,9 +12,10 @@ import threading
 from ipaddress import IPv4Network, IPv6Network, ip_interface
 from typing import TYPE_CHECKING, Final, Self
 
-from penstock.lab.device import tag_device, tun_pair
 from penstock.lab.host import Host, Interface, IpInterface, Role
 from penstock.lab.namespace import PREFIX, LabError, Namespace, sweep
+from penstock.lab.tags import MOST_TAGS, tag_device
+from penstock.lab.tun import tun_pair
 from penstock.lab.wire import Wire
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class Lab(contextlib.ExitStack):
             addresses: Of both ends, with prefix lengths, ("192.0.2.1/24", "192.0.2.2/24"), one pair for each;
                 by default an IPv4 and an IPv6 subnet are chosen. A bridge's own end takes none.
             mtu: The largest IP packet in bytes.
-            tags: VLAN identifiers that frames carry on the link, the outermost first (two: QinQ).
+            tags: VLAN identifiers that frames carry on the link, the outermost first; at most two (QinQ).
                 The ends returned are the hosts' tagged devices; the veths are also in `Host.interfaces`.
             ethernet: False makes interfaces without an Ethernet header (TUN).
             rate: What the link carries each way, in bit/s; 0 for as much as the machine can.
@@ -176,15 +177,14 @@ class Lab(contextlib.ExitStack):
         subnet = shared or Subnet(next(self._subnets))
         return [() if host.role == "bridge" else subnet.next() for host in (left, right)]
 
-    @staticmethod
     def _end(
-        host: Host, name: str, addresses: tuple[IpInterface, ...], mtu: int, tags: Sequence[int]
+        self, host: Host, name: str, addresses: tuple[IpInterface, ...], mtu: int, tags: Sequence[int]
     ) -> Interface:
         if host.role == "bridge":
             return Interface.up(host, name, (), mtu=mtu, master=host.interfaces[0].index)
         if not tags:
             return Interface.up(host, name, addresses, mtu=mtu)
-        return tag_device(Interface.up(host, name, (), mtu=mtu), tags, addresses)
+        return self.enter_context(tag_device(Interface.up(host, name, (), mtu=mtu), tags, addresses))
 
 
 def _bridging(host: Host) -> Host:
@@ -198,6 +198,8 @@ def _mismatch(left: Host, right: Host, mtu: int, tags: Sequence[int], *, etherne
     """Say what does not go together; nothing if all does."""
     if left.role == right.role == "bridge" or (tags and not ethernet):
         return "bridges take hosts, tags take Ethernet"
+    if len(tags) > MOST_TAGS:
+        return f"frames take at most {MOST_TAGS} tags"
     if xdp and (tags or not ethernet or mtu > _LONGEST_PACKET):
         return f"XDP, rates and delays take Ethernet without tags, and an mtu of at most {_LONGEST_PACKET}"
     return ""

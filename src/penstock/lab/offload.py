@@ -19,6 +19,7 @@ _FEATURES: Final[Mapping[str, str]] = {
     "tso": "tx-tcp*",
     "gso": "tx-generic-segmentation",
     "gro": "rx-gro",
+    "txvlan": "tx-vlan-*",  # of both kinds of tags; ethtool means those of 802.1Q alone
 }
 
 
@@ -26,7 +27,7 @@ def set_offloads(interface: str, wanted: Mapping[str, bool]) -> None:
     """Switch features of an interface in the calling thread's network namespace; all others stay.
 
     Raises:
-        LabError: A name is none of rx, tx, tso, gso, gro.
+        LabError: A name is none of rx, tx, tso, gso, gro, txvlan.
     """
     unknown = wanted.keys() - _FEATURES.keys()
     if unknown:
