@@ -8,16 +8,15 @@ import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from penstock.lab.namespace import LabError
+from penstock.lab.underway import Underway
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from penstock.lab.host import Host
 
 INTERVAL: Final = 0.1
@@ -54,7 +53,7 @@ class Arrived:
     """Mean of the smoothed RTTs of TCP's senders, read now and then, s; 0 for UDP."""
 
 
-class Iperf:
+class Iperf(Underway):
     """iperf3 under way; made by `iperf`. A context manager that ends it."""
 
     def __init__(self, client: Host, server: Host, seconds: int, arguments: list[str], family: int) -> None:
@@ -62,44 +61,24 @@ class Iperf:
         address = server.address(4 if family == 4 else 6)
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         both = ["--port", str(port), "--interval", str(INTERVAL), "--json"]
-        self._command = f"{client.name}: iperf3 to {server.name}"
-        self._server = server.popen(["iperf3", "--server", "--one-off", "--bind", address, *both], **pipes)
-        _await(self._server, port)
+        receiving = server.popen(["iperf3", "--server", "--one-off", "--bind", address, *both], **pipes)
+        _await(receiving, port)
         self._start = time.time()
         command = ["iperf3", "--client", address, "--time", str(seconds), *arguments, *both]
-        self._client = client.popen(command, **pipes)
-        self._limit = seconds + _MARGIN
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
+        sending = client.popen(command, **pipes)
+        super().__init__(f"{client.name}: iperf3 to {server.name}", sending, receiving, seconds + _MARGIN)
 
     def wait(self) -> Arrived:
         """Wait for its end, and return what arrived; LabError if it failed, or does not end."""
         try:
-            sent = self._output(self._client)
-            return _arrived(self._start, sent, self._output(self._server))
+            return _arrived(self._start, self._output(self._client), self._output(self._server))
         finally:
             self.stop()
 
-    def stop(self) -> None:
-        """End it now."""
-        for process in (self._client, self._server):
-            process.terminate()
-            process.wait()
-
     def _output(self, process: subprocess.Popen[str]) -> dict[str, Any]:
-        try:
-            output, errors = process.communicate(timeout=self._limit)
-        except subprocess.TimeoutExpired as error:
-            raise LabError(f"{self._command}: not finished after {self._limit:g} s") from error
-        found: dict[str, Any] = json.loads(output) if output.strip() else {"error": errors.strip()}
+        found: dict[str, Any] = json.loads(self._printed(process))
         if "error" in found:
-            raise LabError(f"{self._command}: {found['error'] or 'no output'}")
+            raise LabError(f"{self._what}: {found['error']}")
         return found
 
 

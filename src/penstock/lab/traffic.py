@@ -8,16 +8,15 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from penstock.lab.namespace import LabError
+from penstock.lab.underway import Underway
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from penstock.lab.host import Host
 
 _PEER: Final = [sys.executable, "-I", str(Path(__file__).with_name("peer.py"))]
@@ -39,48 +38,25 @@ class Totals:
     """Of exchanges that are `timed`, a row for each: when it began, s since 1970, and how long it took, s."""
 
 
-class Transfer:
+class Transfer(Underway):
     """TCP traffic under way: `wait` for its end, or leave a `with` block to stop it."""
 
     def __init__(self, client: Host, server: Host, version: Literal[4, 6], **spec: Any) -> None:
         address = server.address(version)
-        self._server, port = start_server(server, address, spec["request"], spec["reply"])
+        serving, port = start_server(server, address, spec["request"], spec["reply"])
         spec = {"address": address, "port": port, **spec}
-        self._client_name = client.name
-        self._client = client.popen([*_PEER, "send", json.dumps(spec)], **_PIPES)
-        self._limit: float = spec["seconds"] + _MARGIN
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
+        sending = client.popen([*_PEER, "send", json.dumps(spec)], **_PIPES)
+        super().__init__(f"{client.name}: TCP to {server.name}", sending, serving, spec["seconds"] + _MARGIN)
 
     def wait(self) -> Totals:
         """Wait for the client's end and return what it did; `LabError` if it broke or a connection failed."""
-        try:
-            output, _ = self._client.communicate(timeout=self._limit)
-        except subprocess.TimeoutExpired as error:
-            message = f"TCP traffic not finished after {self._limit:g} s"
-            raise LabError(message) from error
-        finally:
-            self.stop()
-        if not output:
-            raise LabError(f"{self._client_name}: TCP traffic broke off")
-        counts = json.loads(output)
+        counts = json.loads(self._printed(self._client))
+        self.stop()
         totals = Totals(**counts | {"times": np.reshape(np.array(counts["times"], np.float64), (-1, 2))})
         if totals.failed:
             message = f"{totals.failed} of {totals.connections} TCP connections failed"
             raise LabError(message)
         return totals
-
-    def stop(self) -> None:
-        """End the traffic now."""
-        for process in (self._client, self._server):
-            process.terminate()
-            process.wait()
 
 
 def start_server(server: Host, address: str, request: int, reply: int) -> tuple[subprocess.Popen[str], int]:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 from penstock.lab.namespace import LabError
 from penstock.lab.sender import Order
 from penstock.lab.traffic import start_server
+from penstock.lab.underway import Underway
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from penstock.lab.host import Host
 
 PLAN: Final = np.dtype([("start", "f8"), ("bytes", "i8")])
@@ -75,7 +74,7 @@ def heavy_tailed(
     return plan
 
 
-class Workload:
+class Workload(Underway):
     """Flows under way; made by `send_flows`. `wait` for their end, or leave a `with` block to stop them."""
 
     def __init__(
@@ -83,36 +82,22 @@ class Workload:
     ) -> None:
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         address = server.address(version)
-        self._server, port = start_server(server, address, request=_ALL, reply=0)
-        self._plan, self._limit = plan, float(plan["start"].max(initial=0)) + _PATIENCE
-        order = Order(address, port, plan["start"].tolist(), plan["bytes"].tolist(), self._limit, **how)
-        self._client = client.popen(_SENDER, **pipes)
-        assert self._client.stdin is not None
-        self._client.stdin.write(json.dumps(asdict(order)) + "\n")
-        self._client.stdin.flush()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
+        receiving, port = start_server(server, address, request=_ALL, reply=0)
+        self._plan, limit = plan, float(plan["start"].max(initial=0)) + _PATIENCE
+        order = Order(address, port, plan["start"].tolist(), plan["bytes"].tolist(), limit, **how)
+        sending = client.popen(_SENDER, **pipes)
+        super().__init__(f"{client.name}: flows to {server.name}", sending, receiving, limit + _MARGIN)
+        assert sending.stdin is not None
+        sending.stdin.write(json.dumps(asdict(order)) + "\n")
+        sending.stdin.flush()
 
     def wait(self) -> NDArray[Any]:
         """Wait for the end of all flows, and return them: an array of `COMPLETED`, in the plan's order.
 
         LabError if one of them failed, or took longer than 15 s after the last one had begun.
         """
-        try:
-            output, _ = self._client.communicate(timeout=self._limit + _MARGIN)
-        except subprocess.TimeoutExpired as error:
-            raise LabError(f"flows are not finished after {self._limit:g} s") from error
-        finally:
-            self.stop()
-        if not output:
-            raise LabError("flows broke off")
-        begin, took = json.loads(output)
+        begin, took = json.loads(self._printed(self._client))
+        self.stop()
         if failed := took.count(None):
             raise LabError(f"{failed} of {len(took)} flows failed")
         flows = np.empty(len(took), COMPLETED)
@@ -122,12 +107,6 @@ class Workload:
             took,
         )
         return flows
-
-    def stop(self) -> None:
-        """End the traffic now."""
-        for process in (self._client, self._server):
-            process.terminate()
-            process.wait()
 
 
 def send_flows(
