@@ -7,6 +7,9 @@ from typing import Final
 FRAME: Final = 1514
 """Bytes of a full frame."""
 
+PAYLOAD: Final = 1448 / FRAME
+"""What of it is goodput, with TCP's timestamps in the header."""
+
 _CREDIT: Final = 1_000_000
 """ns that a queue's link makes up for by default."""
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock import units
+from penstock.experiments.buffer import PAYLOAD
 from penstock.experiments.contenders import case, schedulers
 from penstock.experiments.dumbbell import Dumbbell, dumbbell
 from penstock.experiments.experiment import Experiment, Option
@@ -31,9 +32,6 @@ _BEFORE: Final = 0.5
 
 _SLOWNESS: Final = 2.0
 """How much longer than asked for ping takes at most: it sends late while replies take long to come."""
-
-_PAYLOAD: Final = 1448 / 1514
-"""What of a full frame is goodput, with TCP's timestamps in the header."""
 
 _SECOND: Final = 1e9
 _MS: Final = 1e3
@@ -214,7 +212,7 @@ class Bufferbloat(Experiment):
             "goodput (Mbit/s)",
             lines,
             "bars",
-            marks={"link": self.rate / _MEGA * _PAYLOAD},
+            marks={"link": self.rate / _MEGA * PAYLOAD},
             note="What low latency costs, from the first packet on. The link's is without headers.",
         )
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock import units
-from penstock.experiments.buffer import FRAME, buffer
+from penstock.experiments.buffer import FRAME, PAYLOAD, buffer
 from penstock.experiments.contenders import case, schedulers
 from penstock.experiments.dumbbell import Dumbbell, dumbbell
 from penstock.experiments.experiment import Experiment, Option
@@ -40,9 +40,6 @@ _START: Final = 1.0
 
 _LATE: Final = 25_000
 """ns that the fast link makes up for: timers are no more exact."""
-
-_PAYLOAD: Final = 1448 / FRAME
-"""What of a full frame is goodput, with TCP's timestamps in the header."""
 
 _SECOND: Final = 1_000_000_000
 _MS: Final = 1e3
@@ -105,7 +102,7 @@ class Transition(Experiment):
                     tell(f"run {number}: {key if key in cases else f'a buffer of {key}'}")
                     with way(net):
                         found[key].append(self._measure(lab, net))
-        link = self.rate / _MEGA * _PAYLOAD
+        link = self.rate / _MEGA * PAYLOAD
         rows = [row(str(name), [each.figures() for each in found[name]], link_mbps=link) for name in cases]
         by_size = {size: found[size] for size in sizes} | {BULK: found[SHALLOW]}
         plots = [_over_time({name: found[name] for name in cases}, link), _over_sizes(by_size, link)]
