@@ -74,7 +74,7 @@ class TestList:
 class TestRun:
     def test_a_table(self) -> None:
         done = lab("run", "made_up", "--how-many", "1")
-        assert done.stderr == "penstock: making it up\n"
+        assert done.stderr == "penstock: made_up, making it up\n"
         assert done.stdout.splitlines() == [
             "Nothing is shown: it is made up.",
             "",
@@ -199,8 +199,8 @@ def test_ctrl_c_ends_it_and_leaves_nothing(tmp_path: Path, before: str) -> None:
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen([*command, *written], start_new_session=True, **pipes) as process:
         assert process.stderr is not None
-        assert process.stderr.readline() == "penstock: making it up\n"
-        assert process.stderr.readline() == "penstock: waiting\n"
+        assert process.stderr.readline() == "penstock: made_up, making it up\n"
+        assert process.stderr.readline() == "penstock: made_up, waiting\n"
         for _ in range(3):  # who waits for the end may press it again
             os.killpg(process.pid, signal.SIGINT)
             time.sleep(0.01)

@@ -195,7 +195,7 @@ def _run(experiments: Sequence[Experiment], name: str, as_json: str | None, repo
     from penstock.experiments import files
     from penstock.experiments.report import as_text, write
 
-    results = [experiment.run(_tell) for experiment in experiments]
+    results = [_run_one(experiment) for experiment in experiments]
     if as_json == _STDOUT:
         click.echo(as_text(results), nl=False)
     else:
@@ -204,6 +204,12 @@ def _run(experiments: Sequence[Experiment], name: str, as_json: str | None, repo
             files.write(Path(as_json), as_text(results))
     if report is not None:
         _tell(f"the report is {write(Path(report), results, name)}")
+
+
+def _run_one(experiment: Experiment) -> Result:
+    """Run an experiment, and say what it is doing."""
+    name = type(experiment).__name__.lower()
+    return experiment.run(lambda line: _tell(f"{name}, {line}"))
 
 
 def _show(results: Sequence[Result]) -> None:

@@ -49,9 +49,8 @@ def text(result: Result, *, spread: bool = True) -> str:
     names = figures(result.results)
     table = Table(box=None, pad_edge=False)
     for name in names:
-        table.add_column(
-            "\n".join(heading(name)), justify="left" if name == "case" else "right", no_wrap=True
-        )
+        words = any(isinstance(row.get(name), str) for row in result.results)
+        table.add_column("\n".join(heading(name)), justify="left" if words else "right", no_wrap=True)
     for row in result.results:
         table.add_row(*(cell(row, name, spread=spread) for name in names))
     lines = io.StringIO()

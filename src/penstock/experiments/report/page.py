@@ -79,7 +79,10 @@ def _section(result: Result, colours: Mapping[str, Look]) -> str:
 {"".join(pictures)}</div>
 <h3>To repeat it</h3>
 <pre>{escape(_command(result))}</pre>
+<details>
+<summary>All parameters</summary>
 {_table(["parameter", "value"], parameters)}
+</details>
 </section>"""
 
 
