@@ -452,6 +452,8 @@ def test_a_router_on_a_stick(lab: Lab, monkeypatch: pytest.MonkeyPatch, version:
     _, port = lab.link(trunk.m, switch, addresses=[])
     far(port)
     trunk.ports.append(trunk.m.interfaces[0])
+    for family in ("ipv4", "ipv6"):  # what comes in without a tag is not forwarded
+        trunk.m.sysctl(f"net/{family}/conf/{trunk.ports[0].name}/forwarding", 0)
     for tags, pairs in zip([(10,), (20,)], subnets, strict=True):
         own = [ip_interface(router) for _, router in pairs]
         device = lab.enter_context(tag_device(trunk.ports[0], tags, own))
