@@ -9,6 +9,7 @@ import re
 import resource
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from penstock.experiments import Line, Plot, files
 from penstock.experiments.files import FileError
 from penstock.experiments.report import ReportError, check, colours, thinning, write
 from penstock.experiments.report.picture import draw
+from penstock.experiments.result import Kind
 from tests.experiments.browser import check_report
 from tests.experiments.made import made
 
@@ -98,6 +100,27 @@ def test_pictures_are_the_same_again() -> None:
     looks = colours.looks(made().plots)
     for plot in made().plots:
         assert draw(plot, looks, "x") == draw(plot, looks, "x")
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+@pytest.mark.parametrize("log", [False, True])
+def test_a_line_without_data_is_no_error(kind: Kind, *, log: bool) -> None:
+    plot = Plot(
+        "x",
+        "x",
+        "x",
+        "y",
+        [Line("none", []), Line("few", [0.0, 1.0], [0.0, 1.0])],
+        kind,
+        log_x=log,
+        log_y=log,
+    )
+    assert draw(plot, colours.looks([plot]), "x").startswith("<svg")
+
+
+def test_whiskers_of_rounded_values() -> None:
+    plot = Plot("x", "x", "x", "y", [Line("x", [1.0], ["a"], low=[1.00001], high=[0.99999])], "bars")
+    assert draw(plot, colours.looks([plot]), "x").startswith("<svg")
 
 
 class TestCheck:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from penstock.experiments.table import cell, figures, heading, text
+from penstock.experiments.table import cell, figures, heading, number, text
 from tests.experiments.made import ROWS, made
 
 
@@ -46,6 +46,13 @@ def test_heading(name: str, parts: tuple[str, str]) -> None:
 )
 def test_cell(row: dict[str, Any], expected: str) -> None:
     assert cell(row, "x") == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(999.6, "1,000"), (0.1 + 0.2, "0.300"), (3, "3"), (-12.345, "-12.3")]
+)
+def test_number(value: float, expected: str) -> None:
+    assert number(value) == expected
 
 
 def test_a_cell_without_spread() -> None:

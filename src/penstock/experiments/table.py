@@ -85,6 +85,11 @@ def cell(row: Mapping[str, Any], name: str, *, spread: bool = True) -> str:
     return f"{median} ({ends[0]}\u2013{ends[1]})" if spread and ends != [median, median] else median
 
 
+def number(value: float) -> str:
+    """Return a number with as many digits as tell something."""
+    return f"{value:,.{_decimals(value, value, value)}f}"
+
+
 def _decimals(value: float, low: float, high: float) -> int:
     """How many decimals show a value, and the same of its spread; none of whole numbers."""
     size = abs(value or high)

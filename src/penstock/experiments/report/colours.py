@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -14,6 +15,10 @@ COLOURS: Final = 8
 
 DASHES: Final = ((), (5, 2), (1.5, 1.5), (7, 2, 1.5, 2))
 """Lengths of dashes and gaps, for lines that have to share a colour."""
+
+
+_VARIABLES: Final = ("paper", "ink", "faint", *(f"c{number}" for number in range(COLOURS)))
+"""Names of the style sheet's colours. matplotlib takes no names: what it draws in #fe00nn gets that index."""
 
 
 @dataclass(frozen=True)
@@ -38,3 +43,13 @@ def looks(plots: Sequence[Plot]) -> Mapping[str, Look]:
         colour = min(range(COLOURS), key=lambda each: (near.count(each), everywhere.count(each)))
         found[label] = Look(colour, DASHES[near.count(colour) % len(DASHES)])
     return found
+
+
+def stand_in(name: str) -> str:
+    """Return the colour to draw in for one of the style sheet's."""
+    return f"#fe00{_VARIABLES.index(name):02x}"
+
+
+def in_style(svg: str) -> str:
+    """Return a picture in the style sheet's colours."""
+    return re.sub("#fe00([0-9a-f]{2})", lambda found: f"var(--{_VARIABLES[int(found[1], 16)]})", svg)
