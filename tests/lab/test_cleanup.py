@@ -72,12 +72,13 @@ def test_an_exception_unwinds():
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_sigterm_even_twice(other, times):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_even_twice(other, number, times):
     process, children = other
     assert len(names(process.pid)) == 3
     for _ in range(times):
-        process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 128 + signal.SIGTERM
+        process.send_signal(number)
+    assert process.wait(10) == 128 + number
     assert not names(process.pid)
     assert all(map(ends, children))
 

@@ -48,7 +48,7 @@ class Subnet:
 
 
 class Lab(contextlib.ExitStack):
-    """Hosts and links, for a `with` statement; whatever they are, they go at its end, also on SIGTERM.
+    """Hosts and links, for a `with` statement; all go at its end, also on SIGTERM and SIGHUP.
 
     What an earlier run could not remove, because it was killed, goes when the next lab is entered. Anything
     else that should end with the lab can be given to `enter_context` or `callback`, as to any `ExitStack`.
@@ -66,7 +66,8 @@ class Lab(contextlib.ExitStack):
     def __enter__(self) -> Self:
         super().__enter__()
         sweep()
-        self.enter_context(_exit_on_sigterm())
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            self.enter_context(_exit_on(number))
         return self
 
     def host(self, name: str) -> Host:
@@ -235,9 +236,9 @@ def _route_by_default(end: Interface, peer: Interface) -> None:
 
 
 @contextlib.contextmanager
-def _exit_on_sigterm() -> Generator[None]:
-    """Turn SIGTERM into an exit that unwinds, unless the program has its own way with it."""
-    own = signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+def _exit_on(number: signal.Signals) -> Generator[None]:
+    """Turn a signal into an exit that unwinds, unless the program has its own way with it."""
+    own = signal.getsignal(number) is not signal.SIG_DFL
     if own or threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -246,8 +247,8 @@ def _exit_on_sigterm() -> Generator[None]:
         signal.signal(number, signal.SIG_IGN)  # timeout(1) sends it twice: let the first unwind
         sys.exit(128 + number)
 
-    signal.signal(signal.SIGTERM, leave)
+    signal.signal(number, leave)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(number, signal.SIG_DFL)
