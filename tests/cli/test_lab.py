@@ -62,8 +62,8 @@ class TestList:
     def test_for_people(self) -> None:
         lines = lab("list").stdout.splitlines()
         assert lines[0] == "made_up       Nothing is shown: it is made up."
-        assert "    --how-many        how many cases (default 2)" in lines
-        assert "    --extra           schedulers to compare with (default none)" in lines
+        assert "    --how-many            how many cases (default 2)" in lines
+        assert "    --extra               schedulers to compare with (default none)" in lines
 
     def test_as_json(self) -> None:
         found = json.loads(lab("list", "--json").stdout)["made_up"]

@@ -73,7 +73,7 @@ def list_experiments(*, as_json: bool) -> None:
     for name, experiment in found.items():
         click.echo(f"{name:14}{experiment.summary()}")
         for key, option in experiment.options.items():
-            click.echo(f"    --{_flag(key):16}{option.help} (default {option.default or 'none'})")
+            click.echo(f"    --{_flag(key):20}{option.help} (default {option.default or 'none'})")
 
 
 def _described(experiment: type[Experiment]) -> dict[str, Any]:
