@@ -31,6 +31,7 @@ def test_heading(name: str, parts: tuple[str, str]) -> None:
         ({"x": 93.4, "x_spread": [91.23, 94.0]}, "93.4 (91.2\u201394.0)"),
         ({"x": 0.0, "x_spread": [0.0, 0.25]}, "0.000 (0.000\u20130.250)"),
         ({"x": 1.0, "x_spread": [0.0, 2.0]}, "1 (0\u20132)"),
+        ({"x": -1.0, "x_spread": [-1.25, 0.5]}, "-1.00 (-1.25 to 0.50)"),
         ({"x": 50.12, "x_spread": [50.11, 50.13]}, "50.1"),
         ({"x": 941.5}, "942"),
         ({"x": 1234567}, "1,234,567"),
@@ -49,7 +50,8 @@ def test_cell(row: dict[str, Any], expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"), [(999.6, "1,000"), (0.1 + 0.2, "0.300"), (3, "3"), (-12.345, "-12.3")]
+    ("value", "expected"),
+    [(999.6, "1,000"), (9.999, "10.0"), (0.9999, "1.00"), (0.1 + 0.2, "0.300"), (3, "3"), (-12.345, "-12.3")],
 )
 def test_number(value: float, expected: str) -> None:
     assert number(value) == expected

@@ -82,7 +82,8 @@ def cell(row: Mapping[str, Any], name: str, *, spread: bool = True) -> str:
     low, high = row.get(name + SPREAD, (value, value))
     decimals = _decimals(value, low, high)
     median, *ends = (f"{each:,.{decimals}f}" for each in (value, low, high))
-    return f"{median} ({ends[0]}\u2013{ends[1]})" if spread and ends != [median, median] else median
+    between = "\u2013" if low >= 0 else " to "
+    return f"{median} ({between.join(ends)})" if spread and ends != [median, median] else median
 
 
 def number(value: float) -> str:
@@ -92,7 +93,7 @@ def number(value: float) -> str:
 
 def _decimals(value: float, low: float, high: float) -> int:
     """How many decimals show a value, and the same of its spread; none of whole numbers."""
-    size = abs(value or high)
+    size = abs(float(f"{value or high:.{_DIGITS - 1}e}"))
     if all(float(each).is_integer() for each in (value, low, high)) or not math.isfinite(size):
         return 0
     return min(max(_DIGITS - 1 - math.floor(math.log10(size)), 0), _FINEST)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import Locator, LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from penstock.experiments.report.colours import stand_in
 
@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from penstock.experiments.result import Plot
 
 _WIDE: Final = 500
-"""Times as much, from one end of a logarithmic axis to the other: then powers of ten are numbers enough."""
+"""times from one end of a logarithmic axis to the other: then powers of ten are numbers enough."""
+
+_NARROW: Final = 5
+"""times: then hardly one of 1, 2, 5 is on it, and it is nearly linear."""
 
 Axes = Any  # matplotlib's own types leave most arguments unknown
 
@@ -44,9 +47,16 @@ def _scale(axes: Axes, axis: Any, *, log: bool) -> None:
     if log:
         (axes.set_xscale if axis is axes.xaxis else axes.set_yscale)("log")
         low, high = axis.get_view_interval()
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < _WIDE else (1,)))
+        axis.set_major_locator(_locator(high / low))
         axis.set_minor_formatter(NullFormatter())
     axis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
+
+
+def _locator(times: float) -> Locator:
+    """Return where the numbers of a logarithmic axis are, whose end is so many times its beginning."""
+    if times < _NARROW:
+        return MaxNLocator(5)
+    return LogLocator(subs=(1, 2, 5) if times < _WIDE else (1,))
 
 
 def _begin_at_nought(axes: Axes, plot: Plot) -> None:
