@@ -106,6 +106,6 @@ def test_transfers_that_begin_one_after_the_other():
         for start in (5.0, 5.32)
     )
     assert [rates.tolist() for rates in together([first, second])] == [
-        [[3, 4, 5, 6, 7, 8, 9]],
-        [[0, 1, 2, 3, 4, 5, 6]],
+        [[3, 4, 5, 6, 7, 8]],
+        [[0, 1, 2, 3, 4, 5]],
     ]

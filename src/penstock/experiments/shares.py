@@ -98,8 +98,13 @@ def share(
 
 
 def together(arrived: Sequence[Arrived]) -> list[NDArray[np.float64]]:
-    """Return the rates of several transfers, Mbit/s, in those intervals in which all of them sent."""
+    """Return the rates of several transfers, Mbit/s, in those intervals in which all of them sent.
+
+    They begin one after the other, and so they end: what the last has for itself then is left out.
+    """
     begin = max(each.start for each in arrived)
-    skipped = [each.rates[:, round((begin - each.start) / INTERVAL) :] / _MEGA for each in arrived]
-    count = min(rates.shape[1] for rates in skipped)
-    return [rates[:, :count] for rates in skipped]
+    skipped = [round((begin - each.start) / INTERVAL) for each in arrived]
+    count = min(each.rates.shape[1] for each in arrived) - max(skipped) - 1
+    return [
+        each.rates[:, first : first + count] / _MEGA for each, first in zip(arrived, skipped, strict=True)
+    ]
