@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from penstock.experiments.table import cell, figures, heading, number, text
 from tests.experiments.made import ROWS, made
+
+
+def test_a_short_table_has_the_telling_figures() -> None:
+    lines = text(replace(made(), telling=("link_mbps", "goodput_mbps"))).splitlines()
+    assert lines[0].split() == ["case", "link", "goodput"]
+    assert [line.split()[0] for line in lines[2:]] == ["fifo", "fq_codel", "a"]
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,16 @@ _SECOND: Final = 1e9
 _MS: Final = 1e3
 _MEGA: Final = 1e6
 
+_TELLING: Final = (
+    "ping_p50_ms",
+    "ping_p99_ms",
+    "router_ping_p99_ms",
+    "request_p50_ms",
+    "request_p99_ms",
+    "ping_lost_percent",
+    "goodput_mbps",
+)
+
 Key = tuple[str, int]
 """A scheduler and a number of bulk flows."""
 
@@ -102,7 +112,8 @@ class Bufferbloat(Experiment):
             row(_name(key), [sample.figures() for sample in samples], scheduler=key[0], flows=key[1])
             for key, samples in found.items()
         ]
-        return Result("bufferbloat", self.summary(), self.parameters, rows, self._plots(found, rows))
+        plots = self._plots(found, rows)
+        return Result("bufferbloat", self.summary(), self.parameters, rows, plots, telling=_TELLING)
 
     def _measure(self, net: Dumbbell, tell: Callable[[str], None]) -> Iterator[tuple[Key, _Sample]]:
         """Yield what was found for each case: the idle link first."""

@@ -39,6 +39,20 @@ SUCCESSOR: Final = "drr"
 _HALF: Final = 2.5
 """s before that, and for it: DRR is compiled, what waits in the FIFO leaves, and then DRR is loaded alone."""
 
+_TELLING: Final = (
+    "achieved_mbps",
+    "error_percent",
+    "worst_100ms_percent",
+    "ideal_gap_us",
+    "gap_p50_us",
+    "gap_p99_us",
+    "gap_max_us",
+    "burst_max_packets",
+    "cpu_percent",
+    "steady_longest_us",
+    "swap_longest_us",
+)
+
 _US: Final = 1e3
 _SECOND: Final = 1e9
 
@@ -73,7 +87,7 @@ class Pacing(Experiment):
         rows = [self._row(way, rate, sent) for (way, rate), sent in paced.items()]
         swaps = [row(f"swap_{drain}", found) for drain, found in swapped.items()]
         plots = [*_rate_plots(self.rates, rows), *_gap_plots(paced), _swap_plot(swaps)]
-        return Result("pacing", self.summary(), self.parameters, rows + swaps, plots)
+        return Result("pacing", self.summary(), self.parameters, rows + swaps, plots, telling=_TELLING)
 
     def _pace(self, metered: Metered, tell: Callable[[str], None]) -> Iterator[tuple[tuple[str, str], Sent]]:
         """Yield what came out, for each way to send and each rate."""

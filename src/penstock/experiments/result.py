@@ -77,6 +77,8 @@ class Result:
     plots: Sequence[Plot]
     command: str = ""
     """What repeats it, where `penstock lab run` does not."""
+    telling: Sequence[str] = ()
+    """The figures that a short table has, in that order; all of them by default."""
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` writes."""

@@ -41,12 +41,13 @@ _WIDEST: Final = 10_000
 def text(result: Result, *, spread: bool = True) -> str:
     """Return the results as lines, a row for each case: `93.4 (91.2\u201394.0)` is a median and its spread.
 
-    As wide as it has to be: nothing is cut off.
+    It has the most telling figures, if the result says which they are. As wide as it has to be: nothing is
+    cut off.
     """
     from rich.console import Console  # noqa: PLC0415  # takes 50 ms, and a report does without
     from rich.table import Table  # noqa: PLC0415
 
-    names = figures(result.results)
+    names = ["case", *result.telling] if result.telling else figures(result.results)
     table = Table(box=None, pad_edge=False)
     for name in names:
         words = any(isinstance(row.get(name), str) for row in result.results)
