@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from penstock import CompileError
 from penstock.cli.main import main
+from penstock.experiments import find
 from penstock.experiments.trial import load
 from tests.docs.test_language import ROOT
 from tests.experiments.browser import check_report
@@ -56,14 +57,12 @@ def command(what: str) -> list[str]:
     return line.split()[3:]
 
 
-@pytest.mark.alone
-def test_sparse_flows_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    written(1, tmp_path)
-    (result,) = found(tmp_path, command("run bufferbloat"))
-    rows = {row["case"]: row for row in result["results"]}
-    assert rows["sparse_10"]["ping_p50_ms"] < rows["idle"]["ping_p50_ms"] + 2
-    assert rows["sparse_10"]["ping_p50_ms"] < 0.3 * rows["fifo_10"]["ping_p50_ms"]
+def test_an_experiment_takes_the_options() -> None:
+    _, what, name, *options = command("run bufferbloat")
+    assert (what, name) == ("run", "bufferbloat")
+    pairs = zip(options[::2], options[1::2], strict=True)
+    experiment = find(name)(**{flag.removeprefix("--"): value for flag, value in pairs})
+    assert [Path(each).name for each in experiment.values["extra"]] == ["sparse.py"]
 
 
 @pytest.mark.alone
