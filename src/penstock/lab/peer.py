@@ -37,6 +37,7 @@ class Spec:
     exchanges: int = 0
     reconnect: bool = False
     pacing: int = 0
+    congestion: str = ""
     timed: bool = False
     dscp: int = 0
 
@@ -183,6 +184,9 @@ class Client:
         family = socket.AF_INET6 if ":" in self.spec.address else socket.AF_INET
         flow.connection = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         flow.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.spec.congestion:
+            name = self.spec.congestion.encode()
+            flow.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, name)
         if self.spec.pacing:
             flow.connection.setsockopt(socket.SOL_SOCKET, _SO_MAX_PACING_RATE, self.spec.pacing)
         mark(flow.connection, self.spec.dscp)

@@ -41,19 +41,25 @@ class Running:
         command: Its arguments.
         begun: What it prints on stderr once it has begun; the constructor waits for that.
         output: Descriptor that its standard output goes to; nowhere by default.
+        source: Descriptor that its standard input comes from; nowhere by default.
 
     Raises:
         LabError: It did not begin: with what it printed.
     """
 
     def __init__(
-        self, host: Host, command: Sequence[str], begun: str, output: int = subprocess.DEVNULL
+        self,
+        host: Host,
+        command: Sequence[str],
+        begun: str,
+        output: int = subprocess.DEVNULL,
+        source: int = subprocess.DEVNULL,
     ) -> None:
         self.host = host
         self._command = " ".join(command)
         self._messages = os.memfd_create("messages")
         weakref.finalize(self, os.close, self._messages)
-        self.process = host.popen(command, stdout=output, stderr=self._messages)
+        self.process = host.popen(command, stdin=source, stdout=output, stderr=self._messages)
         self._told = False
         end = time.monotonic() + _START
         while begun not in self.messages():

@@ -79,6 +79,7 @@ def bulk(
     seconds: float = 2.0,
     size: int = 0,
     pacing: int = 0,
+    congestion: str = "",
     version: Literal[4, 6] = 4,
 ) -> Transfer:
     """Send as much as TCP will, from the client to the server.
@@ -90,6 +91,7 @@ def bulk(
         seconds: How long, at most.
         size: Bytes that each flow sends and then ends; 0 for no limit but time.
         pacing: Bytes per second that each flow sends at most, evenly spread by the kernel; 0 for no limit.
+        congestion: TCP's congestion control; empty for the kernel's default.
         version: 4 or 6, of IP.
     """
     return Transfer(
@@ -102,6 +104,7 @@ def bulk(
         reply=0,
         exchanges=1 if size else 0,
         pacing=pacing,
+        congestion=congestion,
     )
 
 
