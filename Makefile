@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-TOOLS := ip:iproute2 tc:iproute2 ethtool:ethtool ping:iputils-ping tcpdump:tcpdump iperf3:iperf3 chromium:chromium
+TOOLS := ip:iproute2 tc:iproute2 ethtool:ethtool ping:iputils-ping tcpdump:tcpdump iperf3:iperf3
 
 export PATH := $(PATH):/usr/sbin:/sbin
 
@@ -15,6 +15,8 @@ export PATH := $(PATH):/usr/sbin:/sbin
 demo: $(READY) tools
 	$(BIN)/python examples/demo.py
 
+# What opens the reports of experiments.
+test: TOOLS += chromium:chromium
 test: lint tools
 	$(BIN)/pytest -n 3 -m 'not alone'
 	$(BIN)/pytest -m alone
