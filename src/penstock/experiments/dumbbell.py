@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from penstock.experiments.hashing import room
 from penstock.lab import run_queue
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Dumbbell:
 
     def queue(self, scheduler: str, rate: int, **options: object) -> RunningQueue:
         """Have what the senders send wait before the bottleneck; rate and options as for `run_queue`."""
-        sources = [*self.entrances.values()]
+        sources, options = [*self.entrances.values()], room(scheduler) | options
         return run_queue(self.router, scheduler, sources, self.bottleneck, rate=rate, **options)
 
 
