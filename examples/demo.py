@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,13 @@ from penstock.experiments.report import check, write
 from penstock.experiments.table import text
 from penstock.lab import Host, Lab, RunningQueue, exchange, iperf, ping, run_queue
 from penstock.queue.report import changes, table
+from penstock.rtt.aggregates import Report
 from penstock.rtt.live import Screen
 from penstock.rtt.monitor import Monitor
 from penstock.rtt.naming import Events
 from penstock.rtt.options import RttOptions
 from penstock.rtt.records import EventKind
-from penstock.rtt.session import Session, Sink, Source
+from penstock.rtt.session import Session, Source
 from penstock.rtt.totals import Totals
 
 SECOND = 1_000_000_000
@@ -82,7 +84,7 @@ class Record:
         return next(at for at, counts in self.counts if counts["scheduler"] == "FqCodel")
 
 
-class Lines(Sink):
+class Lines:
     """For a pipe: a line each second."""
 
     def __init__(self, record: Record) -> None:
@@ -101,6 +103,15 @@ class Lines(Sink):
         figures = "  ".join(f"{kind} {median}" for kind, median in zip(KINDS, medians, strict=True))
         queue = changes(before, found, now - before_at)
         print(f"{now:3.0f} s  {found['scheduler']:8}  {figures}  {queue}", flush=True)
+
+    def reports(self, timestamp: int, reports: Sequence[Report]) -> None:
+        """There are none: nothing is aggregated."""
+
+    def reopen(self) -> None:
+        """There is no file."""
+
+    def end(self) -> None:
+        """There is nothing to close."""
 
 
 class Beside(Screen):
