@@ -2,7 +2,7 @@
 
 import pytest
 
-from penstock.units import count, duration, rate, size
+from penstock.units import count, counts, duration, rate, size
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,7 @@ from penstock.units import count, duration, rate, size
         (size, "4294967295", 4_294_967_295),
         (count, "1", 1),
         (count, "4294967295", 4_294_967_295),
+        (counts, "1,10, 100", (1, 10, 100)),
     ],
 )
 def test_what_is_read(parse, text, value):
@@ -48,6 +49,8 @@ def test_what_is_read(parse, text, value):
         (count, "0.5", "is less than one"),
         (count, "1k", "is not a whole number"),
         (count, "4294967296", "is too much"),
+        (counts, "1,", "is not a whole number"),
+        (counts, "1,0", "a number of 0: it must be more than 0"),
     ],
 )
 def test_what_is_refused(parse, text, error):

@@ -69,6 +69,11 @@ def count(text: str) -> int:
     return _positive(int(value), text, "number")
 
 
+def counts(text: str) -> tuple[int, ...]:
+    """Return whole numbers of a list with commas: `1,10,100`. ValueError if one of them is none."""
+    return tuple(count(each) for each in text.split(","))
+
+
 def _parse(text: str, units: dict[str, int], what: str, most: int) -> Fraction:
     found = _NUMBER.fullmatch(text)
     if found is None or found[2].lower() not in units:

@@ -51,11 +51,6 @@ Key = tuple[str, int]
 """A scheduler and a number of bulk flows."""
 
 
-def flow_counts(text: str) -> tuple[int, ...]:
-    """Return numbers of flows, from a list with commas. ValueError if they are none."""
-    return tuple(units.count(each) for each in text.split(","))
-
-
 @dataclass(frozen=True)
 class _Sample:
     """One run of a case."""
@@ -96,7 +91,7 @@ class Bufferbloat(Experiment):
     rate = Option(units.rate, "100mbit", "what the link carries")
     delay = Option(units.duration, "5ms", "how long packets take over the link, each way")
     slots = Option(units.count, "1000", "how many packets may wait")
-    flows = Option(flow_counts, "1,10", "numbers of bulk flows, with commas between them")
+    flows = Option(units.counts, "1,10", "numbers of bulk flows, with commas between them")
     congestion = Option(str, "cubic", "congestion control of bulk flows")
     extra = Option(schedulers, "", "other schedulers, names or files, with commas between them")
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from penstock import units
+from penstock.experiments.buffer import PAYLOAD
 from penstock.experiments.experiment import Experiment, Option
 from penstock.experiments.lines import line
 from penstock.experiments.observers import Observation, in_kernel, in_user_space
@@ -27,9 +28,6 @@ RTT: Final = "rtt_"
 """And the rate limit."""
 PCAP: Final = "pcap"
 
-_PAYLOAD: Final = 1448 / 1514
-"""What of a full frame is goodput, with TCP's timestamps in the header."""
-
 _SENDERS: Final = 2
 """Processes that send, and as many that receive: more than one, or CPUs would be idle."""
 
@@ -38,11 +36,6 @@ _BEGIN: Final = 0.3
 """s that whoever measures has before it counts: packets of flows that it does not know yet take longer."""
 
 _SECOND: Final = 1e9
-
-
-def flow_counts(text: str) -> tuple[int, ...]:
-    """Return numbers of flows, from a list with commas. ValueError if they are none."""
-    return tuple(units.count(each) for each in text.split(","))
 
 
 def rate_limits(text: str) -> tuple[str, ...]:
@@ -77,7 +70,7 @@ class Overhead(Experiment):
     """
 
     duration = Option(units.duration, "1s", "how long each case is measured")
-    flows = Option(flow_counts, "1,10,100,1000", "numbers of TCP flows")
+    flows = Option(units.counts, "1,10,100,1000", "numbers of TCP flows")
     rate_limits = Option(rate_limits, "0ms,10ms,100ms,1s", "of penstock rtt")
     congestion = Option(str, "cubic", "congestion control of the flows")
 
@@ -121,7 +114,7 @@ class Overhead(Experiment):
             end, after = time.time(), _look(seen, interface, towards)
         passed, busy = after.time - before.time, after.busy - before.busy
         figures = {
-            "goodput_mbps": (after.forwarded - before.forwarded) * 8 * _PAYLOAD / passed / 1e6,
+            "goodput_mbps": (after.forwarded - before.forwarded) * 8 * PAYLOAD / passed / 1e6,
             "cpu_percent": 100 * busy / passed / (os.cpu_count() or 1),
             "cpu_per_packet_ns": busy * _SECOND / max(after.packets - before.packets, 1),
         }

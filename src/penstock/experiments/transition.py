@@ -17,7 +17,8 @@ from penstock.experiments.buffer import FRAME, PAYLOAD, buffer
 from penstock.experiments.contenders import case, schedulers
 from penstock.experiments.dumbbell import Dumbbell, dumbbell
 from penstock.experiments.experiment import Experiment, Option
-from penstock.experiments.result import Line, Plot, Result, row
+from penstock.experiments.lines import over_runs
+from penstock.experiments.result import Plot, Result, row
 from penstock.lab import Lab, LabError, iperf
 from penstock.lab.iperf import INTERVAL
 from penstock.lab.qdisc import shaped
@@ -154,7 +155,7 @@ def _over_time(found: Mapping[Key, Sequence[_Sample]], link: float) -> Plot:
         "time (s)",
         "goodput (Mbit/s)",
         [
-            _line(str(name), times, [each.rates[:count] for each in samples])
+            over_runs(str(name), times, np.stack([each.rates[:count] for each in samples]))
             for name, samples in found.items()
         ],
         marks={"link": link},
@@ -171,15 +172,8 @@ def _over_sizes(found: Mapping[Key, Sequence[_Sample]], link: float) -> Plot:
         "Goodput over the size of the buffer",
         "buffer (packets)",
         "goodput (Mbit/s)",
-        [_line("XDP and a buffer", sizes, by_run), _line(SHALLOW, [BULK], shallow)],
+        [over_runs("XDP and a buffer", sizes, by_run), over_runs(SHALLOW, [BULK], shallow)],
         log_x=True,
         marks={"link": link},
         note=f"From one packet to twice the bandwidth-delay product; XDP by itself has {BULK}.",
     )
-
-
-def _line(label: str, x: Sequence[float], runs: Sequence[NDArray[np.float64]] | NDArray[np.float64]) -> Line:
-    """Return the median of several runs, with the least and the greatest."""
-    values = np.array(runs).round(3)
-    middle, low, high = (np.quantile(values, share, axis=0).tolist() for share in (0.5, 0, 1))
-    return Line(label, middle, x, *((low, high) if len(values) > 1 else ()))
