@@ -22,7 +22,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fuzz-packets", type=int, default=1_000_000, help="how many, for each program")
 
 
-ALONE = ("bench", "cli/test_queue.py", "examples", "experiments", "lab", "queue")
+EXPERIMENTS = ("accuracy", "bufferbloat", "fairness", "overhead", "pacing", "transition")
+ALONE = (
+    *("bench", "cli/test_queue.py", "examples", "lab", "queue"),
+    *(f"experiments/test_{name}.py" for name in EXPERIMENTS),
+)
 """Tests of rates and times: while they run, no others do."""
 
 

@@ -16,6 +16,11 @@ def rtt(source, target, **options):
     return statistics.median(rtts)
 
 
+def least_rtt(source, target, **options):
+    """The least of three medians: what else the machine does makes packets late, never early."""
+    return min(rtt(source, target, **options) for _ in range(3))
+
+
 def mbps(client, server, size):
     """Mbit/s of frames that TCP sends, beside its own goodput's headers."""
     totals = bulk(client, server, size=size, seconds=20).wait()
@@ -26,10 +31,10 @@ def mbps(client, server, size):
 def test_a_delay_is_exact(lab, version):
     a, b = lab.host("a"), lab.host("b")
     near, far = (lab.link(a, b, delay=delay)[1] for delay in (0, 10 * MS))
-    own = rtt(a, b, version=version)
+    own = least_rtt(a, b, version=version)
     b.interfaces.remove(near)  # so that it is known by its other addresses
     assert far in b.interfaces
-    assert 20 <= rtt(a, b, version=version) <= 20.3 + own
+    assert 20 <= least_rtt(a, b, version=version) <= 20.3 + own
 
 
 def test_a_delay_may_change(lab):
