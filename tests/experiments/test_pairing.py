@@ -13,7 +13,7 @@ MS = 1_000_000
 
 def rtts(*rows):
     """RTTs of flows, as (time in ms, RTT in ns, flow)."""
-    return np.array([(time * MS, rtt, *flow) for time, rtt, flow in rows], PASSIVE_RTT)
+    return np.array([(round(time * MS), rtt, *flow) for time, rtt, flow in rows], PASSIVE_RTT)
 
 
 def pairs(reported, captured):
@@ -24,6 +24,12 @@ def pairs(reported, captured):
 def test_the_same_flow_at_the_same_time():
     captured = [(0, 100, FLOW), (10, 200, FLOW), (10, 300, OTHER)]
     reported = [(11, 301, OTHER), (1, 101, FLOW), (11, 201, FLOW)]
+    assert pairs(reported, captured) == ([(100, 101), (200, 201), (300, 301)], 0)
+
+
+def test_replies_that_follow_each_other_closely():
+    captured = [(0, 100, FLOW), (1, 200, FLOW), (2, 300, FLOW)]
+    reported = [(0.1, 101, FLOW), (1.1, 201, FLOW), (2.1, 301, FLOW)]
     assert pairs(reported, captured) == ([(100, 101), (200, 201), (300, 301)], 0)
 
 

@@ -18,6 +18,9 @@ _NEAR: Final = 2_000_000
 _APART: Final = 1 << 44
 """ns: longer than any capture."""
 
+_FAR: Final = 1 << 62
+"""ns: farther than any of them."""
+
 _FLOW: Final = ["protocol", "source", "source_port", "target", "target_port"]
 _PROTOCOLS: Final = {"ICMP": ICMP, "TCP": TCP}
 _NS: Final = 1e9
@@ -33,22 +36,23 @@ class Pairs:
 
 
 def pair(reported: NDArray[Any], captured: NDArray[Any]) -> Pairs:
-    """Pair RTTs of the same flow whose replies came at the same time, each at most once.
+    """Pair RTTs of the same flow whose replies came at the same time: the nearest ones, each at most once.
 
     Args:
         reported: An array of `PASSIVE_RTT`, from `as_captured`.
-        captured: Another, from `Matcher.feed`. Replies of a flow have to be some ms apart.
+        captured: Another, from `Matcher.feed`.
     """
     both = np.concatenate([captured, reported])
     _, flows = np.unique(both[_FLOW], return_inverse=True)
     places: NDArray[np.int64] = flows * _APART + both["time"] - both["time"].min(initial=0)
     ours, theirs = places[len(captured) :], places[: len(captured)]
     order = np.argsort(theirs)
-    at = np.searchsorted(theirs[order], ours - _NEAR)
-    found = at < len(order)
-    found[found] = theirs[order[at[found]]] <= ours[found] + _NEAR
-    used, first = np.unique(order[at[found]], return_index=True)
-    mine = np.flatnonzero(found)[first]
+    ends = np.concatenate([[-_FAR], theirs[order], [_FAR]])
+    after = np.searchsorted(ends, ours)
+    nearest = np.where(ours - ends[after - 1] < ends[after] - ours, after - 1, after)
+    found = np.flatnonzero(np.abs(ends[nearest] - ours) <= _NEAR)
+    used, first = np.unique(order[nearest[found] - 1], return_index=True)
+    mine = found[first]
     alone = len(reported) + len(captured) - 2 * len(used)
     return Pairs(captured["rtt"][used], reported["rtt"][mine], alone)
 
