@@ -14,13 +14,11 @@ from numpy.typing import NDArray
 
 from penstock.lab import LabError, run_rtt
 from penstock.lab.pcap_rtts import PcapRtt
+from penstock.lab.series import USER_HZ
 from penstock.rtt.totals import MISSED
 
 if TYPE_CHECKING:
     from penstock.lab import Interface
-
-_TICKS: Final = 100
-"""A second, in the times of /proc/PID/stat: USER_HZ."""
 
 _SEEN: Final = re.compile(r"RTTs of (\d+) packets")
 _MISSED: Final = re.compile(rf"(\d+) (?:{'|'.join(MISSED.values())})")
@@ -40,7 +38,7 @@ class Observation:
 
     def cpu_seconds(self) -> float:
         """Return the s of CPU time that the processes have spent until now."""
-        return sum(_spent(pid) for pid in self.pids) / _TICKS
+        return sum(_spent(pid) for pid in self.pids) / USER_HZ
 
 
 @contextmanager

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from penstock.lab.host import Interface
 
-_TICKS: Final = 100
-"""A second, in the times of /proc/stat: USER_HZ, the same on all machines."""
+USER_HZ: Final = 100
+"""Ticks of a second, in the times of /proc/stat and /proc/PID/stat: the same on all machines."""
 
 
 class Series:
@@ -73,10 +73,9 @@ class Series:
 def cpu_seconds() -> float:
     """Return the s of CPU time that the machine has spent since it began, on anything but waiting."""
     user, nice, system, _, _, irq, softirq, *_ = map(int, Path("/proc/stat").read_text("ascii").split()[1:9])
-    return (user + nice + system + irq + softirq) / _TICKS
+    return (user + nice + system + irq + softirq) / USER_HZ
 
 
 def sent_bytes(interface: Interface) -> int:
     """Return the bytes that an interface has sent since it was made, redirected ones too."""
-    with interface.host.enter():
-        return int(interface.host.netlink.get_links(interface.index)[0].get("stats64")["tx_bytes"])
+    return int(interface.host.netlink.get_links(interface.index)[0].get("stats64")["tx_bytes"])
